@@ -36,6 +36,7 @@ pytest_plugins = [
     "sequence_probes",
     "serve_fixtures",
     "store_probes",
+    "sweep_probes",
 ]  # fixtures of more than one file of tests
 
 # The same examples every time, and no deadline, because a busy machine is no defect.

@@ -15,6 +15,7 @@ TESTED_IN = {
     "cli/columns": "cli/test_terminal",
     "cli/convert": "data/preparation/test_convert",
     "cli/cost": "models/test_cost",
+    "cli/evaluate_output": "cli/test_evaluate_command",
     "cli/failures": "cli/test_main",
     "cli/folders": "cli/test_main",
     "cli/predict_checks": "cli/test_predict_refusals",
@@ -73,6 +74,9 @@ TESTED_IN = {
     "distillation/teacher_outputs": "distillation/test_teacher_cache",
     "distillation/teachers": "distillation/test_distilled_runs",
     "evaluation/choices": "evaluation/test_evaluate",
+    "evaluation/extras_report": "evaluation/test_details",
+    "evaluation/findings": "evaluation/test_details",
+    "evaluation/page_content": "evaluation/test_evaluation_page",
     "evaluation/recording_report": "evaluation/test_long_recordings_report",
     "experiments/sequence_plan": "experiments/test_sequence",
     "experiments/sequence_table": "experiments/test_sequence",
@@ -90,10 +94,12 @@ TESTED_IN = {
     "models/triton_frames": "models/test_triton_kernels",
     "models/triton_joints": "models/test_triton_kernels",
     "plots/drawing": "plots/test_skeletons",
+    "plots/robustness": "evaluation/test_robustness",
     "plots/running_labels": "plots/test_skeletons",
     "runs/checkpoint_check": "runs/test_checkpoint_fields",
     "runs/checkpoint_model": "runs/test_checkpoint",
     "runs/results": "runs/test_history",
+    "runs/teacher_output_files": "distillation/test_teacher_cache",
     **{
         f"inspection/{name}": "inspection/test_planted_faults"
         for name in ("anatomy", "check", "copied_clips", "directions", "measured_set", "measures")
@@ -131,6 +137,7 @@ TESTED_IN = {
     "utils/errors": "cli/test_main",
     "utils/limits": "utils/test_validation",
     "utils/plug_ins": "extending/test_every_kind",
+    "utils/temperature": "deploy/test_calibration",
     "utils/progress": "cli/test_terminal",
 }
 

@@ -46,7 +46,8 @@ def test_every_file_of_a_package_that_is_no_python_is_in_the_package_data() -> N
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     patterns = project["tool"]["setuptools"]["package-data"]
     for path in (ROOT / "src").rglob("*"):
-        if path.is_file() and path.suffix not in {".py", ".pyc"} and not path.name.startswith("."):
+        cached = path.parent.name == "__pycache__"  # compiled code, of Python and of numba
+        if path.is_file() and path.suffix != ".py" and not cached and not path.name.startswith("."):
             parts = ("last", *path.parent.relative_to(ROOT / "src").parts)
             packages = [".".join(parts), ".".join(parts[:-1])]  # a folder without modules is of the package above
             assert any(path.match(pattern) for package in packages for pattern in patterns.get(package, [])), path

@@ -87,11 +87,13 @@ def test_runs_are_resumed_listed_and_compared(newcomer: Callable[[str], Any]) ->
     newcomer(commands()[2])
     lines = [line for block in blocks("bash") for line in block.splitlines() if line.startswith("python -m last")]
     lines = [line for line in lines if not line.startswith(("python -m last benchmark", "python -m last sequence"))]
-    resume, seeds, folds, runs, compare = lines
+    resume, seeds, folds, runs, compare, record, clean = lines
     assert "--seeds 0,1,2" in seeds and "--folds 5" in folds  # their recordings may not be distributed
     newcomer(resume)
     assert "2 runs in runs" in newcomer(runs).out
     assert "curves.png" in newcomer(compare).out
+    assert "1 record in results" in newcomer(record).out
+    assert "There is nothing to free in runs" in newcomer(clean).out
 
 
 def test_distillation_and_the_sequence_run_as_they_stand(

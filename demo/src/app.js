@@ -3,26 +3,26 @@
 import clips from "../content/clips.json";
 import layoutFacts from "../content/layouts.json";
 import { Layouts } from "./core/layouts.js";
-import { counted, Problem, shown } from "./core/problem.js";
+import { Problem, shown } from "./core/problem.js";
 import { confident, fitted, inputOf } from "./core/recording.js";
 import { Engine, refuseOldBrowser } from "./engine/engine.js";
-import { Driver } from "./live/driver.js";
-import { readFiles } from "./readers/index.js";
+import { DEFAULTS } from "./live/settings.js";
 import { readNpy } from "./readers/npy.js";
 import { CameraPanel } from "./ui/camera_panel.js";
 import { byId, element, write } from "./ui/dom.js";
+import { EventSearch } from "./ui/event_search.js";
 import { Files, sorted } from "./ui/files.js";
-import { clearProblem, guarded, listenForProblems, showProblem, tell } from "./ui/messages.js";
+import { clearNote, clearProblem, guarded, listenForProblems, note, showProblem, tell } from "./ui/messages.js";
 import { ModelPanel, fetched, refuseLargeModel } from "./ui/model_panel.js";
 import { Playback, Transport } from "./ui/playback.js";
+import { Reading } from "./ui/reading.js";
 import { Recognition } from "./ui/recognition.js";
 import { Stage } from "./ui/stage.js";
 import { TeachPanel } from "./ui/teach_panel.js";
 
 const LONGEST_WHOLE_S = 7; // longer recordings are recognised by windows alone
-const OWN_FILE = "file";
+const [OWN_FILE, CAMERA] = ["file", "camera"]; // in the menu of clips
 const SETTLED_MS = 150; // after the last move of the scrubber
-const WAITING = 8; // windows, while all events are searched
 
 class App {
   constructor() {
@@ -39,10 +39,15 @@ class App {
     this.engine = new Engine("worker.js");
     this.model = new ModelPanel(this.engine, () => this.begin());
     this.camera = new CameraPanel(this.engine, this.layouts, {
-      onStart: () => this.begin(),
+      onStart: () => {
+        this.reading.cancel();
+        this.begin();
+      },
       onStop: () => this.begin(),
       onPeople: (time, people) => this.takeCamera(time, people),
     });
+    this.reading = new Reading("reader.js");
+    this.search = new EventSearch(this.recognition, () => this.playback);
     this.drawn = { since: performance.now(), count: 0 };
     this.listen();
   }
@@ -59,20 +64,14 @@ class App {
       ),
     );
     byId("clip").append(...groups);
-    byId("clip").addEventListener(
-      "change",
-      guarded(() => {
-        clearProblem();
-        return this.openClip(byId("clip").value);
-      }),
-    );
+    byId("clip").addEventListener("change", async () => {
+      clearProblem();
+      await guarded(() => this.openClip(byId("clip").value))();
+      this.nameSource(); // as it is, also if the clip could not be opened
+    });
     byId("own-model").addEventListener(
       "click",
       guarded(() => this.model.openOwn()),
-    );
-    byId("find-events").addEventListener(
-      "click",
-      guarded(() => this.findEvents()),
     );
     byId("use-camera").addEventListener("click", () => {
       if (this.camera.stream) {
@@ -104,7 +103,11 @@ class App {
     clearProblem();
     const found = purpose === "pose" ? { kind: "pose", files } : await sorted(files, Boolean(this.model.pending.facts));
     if (purpose === "model" && found.kind === "onnx") found.kind = "model";
-    if (found.kind === "recording") return this.openRecording(await readFiles(found.files));
+    if (found.kind === "recording") {
+      const recording = await this.reading.read(found.files);
+      if (recording) this.openRecording(recording);
+      return undefined;
+    }
     refuseOldBrowser();
     if (found.kind === "model") return this.model.take(found.files);
     return this.openOnnx(found.files[0], found.kind === "pose");
@@ -129,29 +132,40 @@ class App {
   async openClip(file) {
     const clip = clips.find((each) => each.file === file);
     if (!clip) return;
+    this.reading.cancel();
+    const wanted = (this.wanted = {});
     const recording = readNpy(clip.title, await fetched(clip.file));
-    this.openRecording({ ...recording, fps: clip.fps, layout: clip.layout }, clip.file);
+    if (this.wanted === wanted) this.openRecording({ ...recording, fps: clip.fps, layout: clip.layout }, clip.file);
   }
 
   openRecording(recording, clip = OWN_FILE) {
-    byId("clip").querySelector(`option[value=${OWN_FILE}]`)?.remove();
-    if (clip === OWN_FILE) byId("clip").prepend(element("option", { value: OWN_FILE, text: shown(recording.name) }));
-    byId("clip").value = clip;
-    const wasPlaying = this.playback ? this.playback.isPlaying : false;
-    this.recording = recording;
-    this.camera.stop();
-    this.begin();
-    this.setPlaying(
-      wasPlaying || (clip === OWN_FILE && !window.matchMedia("(prefers-reduced-motion: reduce)").matches),
-    );
-    tell(`${recording.name} is open.`);
+    const isFile = clip === OWN_FILE;
+    const startsItself = isFile && !window.matchMedia("(prefers-reduced-motion: reduce)").matches;
+    const isPlaying = this.playback?.isPlaying || startsItself;
+    Object.assign(this, { recording, clip, wanted: null });
+    if (!this.camera.stop()) this.begin();
+    this.setPlaying(isPlaying);
+    tell(`${shown(recording.name)} is open.`);
+  }
+
+  /** Let the menu of clips name what is shown. */
+  nameSource() {
+    const menu = byId("clip");
+    menu.querySelectorAll("option[data-own]").forEach((option) => option.remove());
+    const isLive = Boolean(this.camera.stream);
+    const value = isLive ? CAMERA : this.clip;
+    const text = isLive ? "Camera" : shown(this.recording?.name ?? "");
+    if ([CAMERA, OWN_FILE].includes(value)) menu.prepend(element("option", { value, text, "data-own": true }));
+    if (value) menu.value = value;
   }
 
   // --- what is shown
 
   /** Begin with the present source and the present student. */
   begin() {
-    this.teach.interrupt();
+    clearNote();
+    this.teach.interrupt("another recording, camera or model was opened");
+    this.nameSource();
     if (this.camera.stream) this.beginCamera();
     else if (this.recording) this.beginRecording();
   }
@@ -169,6 +183,8 @@ class App {
       showProblem(error);
     }
     this.recognition.begin(this.adapter ? this.model.student : null, this.camera.shown, true);
+    this.search.allow(false); // a camera has no end
+    this.sayWhoIsLeftOut(null);
   }
 
   beginRecording() {
@@ -180,7 +196,7 @@ class App {
       const found = student && fitted(recording, student.facts.layout, this.layouts);
       fit = found && confident(found.recording, student.facts.input.min_confidence ?? 0);
       if (found?.mappedFrom)
-        tell(`The joints of ${found.mappedFrom} are given to the model as those of ${student.facts.layout.name}.`);
+        note(`The joints of ${found.mappedFrom} are given to the model as those of ${student.facts.layout.name}.`);
     } catch (error) {
       showProblem(error);
     }
@@ -191,10 +207,24 @@ class App {
     this.stage.show(this.playback.layout, this.playback.scene);
     this.transport.show(this.playback);
     this.recognition.begin(fit ? student : null, this.playback.duration, recording.bodies > 1);
-    byId("find-events").disabled = !fit;
+    this.search.allow(Boolean(fit));
+    this.sayWhoIsLeftOut(recording);
     const bodies = student?.facts.input.shape[1] ?? 0;
     const isOneAction = this.playback.duration <= LONGEST_WHOLE_S && recording.bodies <= bodies;
     if (fit && isOneAction) guarded(() => this.recognition.whole(inputOf(fit, bodies)))();
+  }
+
+  /** Say how many people of a recording are shown and recognised, if not all are. */
+  sayWhoIsLeftOut(recording) {
+    const { bodies = 0, frames = 0, hasMore = false } = recording ?? {};
+    const most = DEFAULTS.most_bodies;
+    const told = [];
+    if (hasMore) told.push(`There are more people in the file than the ${bodies} that are shown.`);
+    if (bodies > most) told.push(`${bodies} people are shown, and at most ${most} at a time are recognised.`);
+    if (bodies > Math.max(most, frames))
+      told.push("Are two axes exchanged? The first is the people, the second the frames.");
+    byId("left-out").hidden = !told.length;
+    write(byId("left-out"), told.join(" "));
   }
 
   /** Return the layout in which a recording is drawn; one without lines if it is unknown. */
@@ -222,11 +252,11 @@ class App {
     if (!this.playback) return;
     this.playback.isPlaying = isPlaying;
     this.transport.setPlaying(isPlaying);
-    if (!isPlaying) this.teach.interrupt();
+    if (!isPlaying) this.teach.interrupt("it was paused");
   }
 
   seek(frame) {
-    this.teach.interrupt();
+    this.teach.interrupt("the time was moved");
     this.recognition.jump(this.playback.time);
     const context = this.playback.seek(frame);
     this.stage.isStale = true;
@@ -300,44 +330,6 @@ class App {
     if (span < 1000) return;
     write(byId("fps"), isMoving ? `${((1000 * this.drawn.count) / span).toFixed(0)} fps` : "– fps");
     this.drawn = { since: now, count: 0 };
-  }
-
-  // --- all events of a recording
-
-  async findEvents() {
-    const { playback, recognition } = this;
-    const button = byId("find-events");
-    if (this.finding) {
-      this.finding = null;
-      return;
-    }
-    if (!playback?.fit) throw new Problem("Open a recording that the model can recognise first.");
-    const run = (this.finding = {});
-    const spans = [];
-    const driver = new Driver(
-      recognition.student,
-      {},
-      { onEvent: (event) => spans.push(event), onFailure: showProblem },
-    );
-    for (let frame = 0; frame < playback.recording.frames && this.finding === run; frame++) {
-      driver.push(playback.bodiesAt(frame), playback.ids, frame / playback.fps);
-      if (driver.waiting.length >= WAITING) {
-        await driver.settled();
-        write(button, `Stop (${((100 * frame) / playback.recording.frames).toFixed(0)} %)`);
-      }
-      if (playback !== this.playback) this.finding = null;
-    }
-    await driver.settled();
-    driver.finish();
-    const isComplete = this.finding === run;
-    this.finding = null;
-    write(button, "Find all");
-    if (!isComplete || playback !== this.playback) return;
-    recognition.timeline.clear(playback.duration, recognition.student.facts.classes);
-    spans.forEach((event) => recognition.timeline.add(event));
-    recognition.jump(playback.time); // what is found while it plays on replaces these
-    const count = recognition.timeline.spans.length;
-    tell(`${counted(count, "event")} ${count === 1 ? "was" : "were"} found.`);
   }
 }
 

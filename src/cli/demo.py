@@ -93,7 +93,8 @@ def _train(config: "RunConfig", drawing: bool, shown: "Progress") -> "Result":
 
 
 def _evaluate(run: "RunFolder", data_root: str, drawing: bool, shown: "Progress") -> "EvalResult":
-    from ..evaluation.evaluate import EvalRequest, evaluate
+    from ..evaluation.evaluate import evaluate
+    from ..evaluation.request import EvalRequest
 
     request = EvalRequest(run.last, data_root=data_root, pictures=drawing)
     return evaluate(request, run.path / "evaluation" / "last-test", shown)

@@ -1,28 +1,43 @@
 """`evaluate`: evaluate a trained model and write a report."""
 
 import argparse
+import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..evaluation.choices import STATISTICS, SUBSETS
+from ..evaluation.choices import STATISTICS, SUBSETS, WEIGHTS
 from ..settings.splits import is_split_file
-from ..tasks.measures import CLASSIFICATION
+from ..utils.files import refuse_unwritable
+from ..utils.program import program
+from .evaluate_output import show
 from .folders import CHECKPOINT_HELP, checkpoint_of, results_folder
-from .options import add_shared, examples, fill, seconds, share
-from .terminal import progress, say, table
+from .options import add_shared, check_bounds, degrees, examples, fill, seconds, share
+from .terminal import progress, say
 
 if TYPE_CHECKING:
-    from ..evaluation.evaluate import EvalRequest, EvalResult
+    from ..evaluation.request import EvalRequest
 
 NEEDS = ("torch",)
 
-_WORST_SHOWN = 10
+_VALUES = (
+    *("subset", "dataset", "split", "statistics", "drop_joints", "drop_limbs", "drop_frames", "shortest_event"),
+    *("weights", "crops", "env", "data_root", "device"),
+)
+_FLAGS = ("no_ema", "mirror", "details", "robustness")
+_MOST_CROPS = 64
 _DROPPED = {"joints": "each body's joints", "limbs": "each body's limbs", "frames": "each body's frames"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's options to its parser."""
-    parser.add_argument("--checkpoint", required=True, metavar="PATH", help=CHECKPOINT_HELP)
+    parser.add_argument(
+        "--checkpoint",
+        required=True,
+        action="append",
+        metavar="PATH",
+        help=f"{CHECKPOINT_HELP}; given several times, the probabilities of all are summed",
+    )
     parser.add_argument("--subset", choices=SUBSETS, help="part of the protocol (default: test)")
     parser.add_argument("--dataset", metavar="D", help="another data set with the same classes")
     parser.add_argument("--split", metavar="NAME", help="a protocol other than the run's, or a text file, FILE.txt")
@@ -34,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "read-only run, in the output folder)",
     )
     parser.add_argument(
-        "--no_ema", action="store_true", help="evaluate the trained weights instead of their moving average (ema.decay)"
+        "--no_ema", action="store_true", help="evaluate the trained weights instead of their average (ema)"
     )
     parser.add_argument(
         "--statistics",
@@ -59,6 +74,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         help="in long recordings: shorter runs of predicted frames become part of the longer one beside them",
     )
+    _add_further(parser)
     add_shared(parser, "--env", "--data_root", "--output_root", "--device")
     parser.epilog = examples(
         """
@@ -66,55 +82,103 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         {program} evaluate --checkpoint runs/run-2026-11-23/checkpoints/last.pth --subset train --out report
         {program} evaluate --checkpoint runs/run-2026-11-23/checkpoints/last.pth --statistics running
         {program} evaluate --checkpoint runs/run-2026-11-23/checkpoints/last.pth --drop_joints 0.3
+        {program} evaluate --checkpoint latest --crops 5 --turns -15 15 --mirror
+        {program} evaluate --checkpoint runs/joint --checkpoint runs/bone --weights train
+        {program} evaluate --checkpoint latest --compare runs/run-2026-11-22
+        {program} evaluate --checkpoint latest --details
+        {program} evaluate --checkpoint latest --robustness --report report.html
         """
+    )
+
+
+def _add_further(parser: argparse.ArgumentParser) -> None:
+    """Add the options of what is measured beside the plain figures."""
+    parser.add_argument(
+        "--weights",
+        choices=WEIGHTS,
+        help="of several checkpoints: equal (default), or train: found on the training clips that all of them held out",
+    )
+    parser.add_argument(
+        "--compare",
+        metavar="PATH",
+        help="also test another checkpoint or run on the same clips: the difference with its interval, McNemar's test",
+    )
+    parser.add_argument(
+        "--crops", type=int, metavar="N", help="also average N samplings of each clip, in a column of its own"
+    )
+    parser.add_argument(
+        "--turns",
+        type=degrees,
+        nargs="+",
+        metavar="DEGREES",
+        help="also average each clip with itself turned about the vertical, such as --turns -15 15",
+    )
+    parser.add_argument("--mirror", action="store_true", help="also average each clip with its mirror image")
+    parser.add_argument(
+        "--details",
+        action="store_true",
+        help="also measure intervals, the confusions that cost most, calibration, each stream's worth, best and last "
+        "epoch and cost, and write details.json",
+    )
+    parser.add_argument(
+        "--robustness",
+        action="store_true",
+        help="also test disturbed clips: missing joints, hidden limbs, dropped frames, jitter, a turned camera, lower "
+        "frame rates, each at several levels (about 25 times as long), and write robustness.json and a picture",
+    )
+    parser.add_argument(
+        "--report",
+        nargs="?",
+        type=Path,
+        const=Path(),
+        metavar="FILE",
+        help="also write all of it, with details, as one HTML page (default: report.html in the folder of the report)",
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Evaluate, print the results and the folder of the report; return the exit code."""
-    from ..evaluation.evaluate import EvalRequest, evaluate
+    from ..evaluation.evaluate import evaluate
+    from ..evaluation.request import EvalRequest, Further, TestTime
 
-    checkpoint = checkpoint_of(arguments, arguments.checkpoint)
-    request = fill(EvalRequest, arguments, checkpoint=checkpoint, environment=arguments.env or "")
+    if arguments.crops is not None:
+        check_bounds(arguments, crops=(1, _MOST_CROPS))
+    first, *others = [checkpoint_of(arguments, named) for named in arguments.checkpoint]
+    request = fill(
+        EvalRequest,
+        arguments,
+        checkpoint=first,
+        members=others,
+        compare=None if arguments.compare is None else checkpoint_of(arguments, arguments.compare),
+        environment=arguments.env or "",
+        test_time=fill(TestTime, arguments),
+    )
     out = arguments.out or results_folder(arguments, request.checkpoint, "evaluation", _folder_parts(request))
+    report = out / "report.html" if arguments.report == Path() else arguments.report
+    if report is not None and report is arguments.report:
+        refuse_unwritable(report)
+    command = _reproducing(arguments, request, report)
+    request = replace(request, further=fill(Further, arguments, report=report, command=command))
     result = evaluate(request, out, progress(arguments.quiet))
     show(result)
     say(f"The report is in {out}")
+    if report is not None:
+        say(f"Page: {report.absolute()}")
     return 0
 
 
-def show(result: "EvalResult") -> None:
-    """Print the results of an evaluation and its worst classes."""
-    from ..evaluation.recording_report import rows as rows_of
-
-    metrics, facts = result.metrics, result.facts
-    title = f"{facts['model']} on {facts['dataset']} {facts['split']}, {facts['subset']} part"
-    rows = [
-        ["clips", str(sum(each.clips for each in metrics.per_class))],
-        *([each.title, f"{getattr(metrics, each.name):.2f} %"] for each in CLASSIFICATION.metrics),
-        ["mean class accuracy", f"{metrics.mean_class_accuracy:.2f} %"],
-        *([metric.title, f"{metric.text(value).strip()} {metric.unit}".strip()] for metric, value in result.added),
-        ["loss", f"{metrics.loss:.4f}"],
-    ]
-    if missing := int(metrics.unusable.sum()):
-        rows.insert(1, ["unusable clips, counted as not recognised", str(missing)])
-    table(title, ["figure", "value"], rows)
-    if result.recordings is not None:
-        table("whole recordings, from the windows over them", ["figure", "value"], rows_of(result.recordings))
-    names = result.class_names
-    tested = [each for each in metrics.per_class if each.accuracy is not None]
-    worst = sorted(tested, key=lambda each: each.accuracy or 0.0)[:_WORST_SHOWN]
-    shown = [
-        [
-            names[each.index],
-            each.clips,
-            f"{each.accuracy:.1f}",
-            "" if each.confused_with is None else f"{names[each.confused_with]} ({each.confused_count})",
-        ]
-        for each in worst
-    ]
-    which = f"{len(worst)} of {len(tested)}" if len(worst) < len(tested) else f"all {len(tested)}"
-    table(f"{which} classes, worst first", ["class", "clips", "accuracy %", "most often taken for"], shown)
+def _reproducing(arguments: argparse.Namespace, request: "EvalRequest", report: Path | None) -> str:
+    """Return the command of this evaluation, with the files that `latest` and names of runs stand for."""
+    words = [word for path in request.checkpoints for word in ("--checkpoint", str(path))]
+    words += ["--compare", str(request.compare)] if request.compare is not None else []
+    for name in _VALUES:
+        if (value := getattr(arguments, name)) is not None:
+            words += [f"--{name}", str(value)]
+    words += [word for name in arguments.metrics or () for word in ("--metric", name)]
+    words += ["--turns", *(f"{angle:g}" for angle in arguments.turns)] if arguments.turns else []
+    words += [f"--{name}" for name in _FLAGS if getattr(arguments, name)]
+    words += ["--report", str(report)] if report is not None else []
+    return f"{program()} evaluate {shlex.join(words)}"
 
 
 def _folder_parts(request: "EvalRequest") -> list[str]:
@@ -124,4 +188,5 @@ def _folder_parts(request: "EvalRequest") -> list[str]:
     parts += ["no_ema"] if request.no_ema else []
     parts += [request.statistics] if request.statistics != "auto" else []
     parts += [f"shortest_{request.shortest_event:g}"] if request.shortest_event else []
-    return parts + [f"{share:g}_{name}_dropped" for name, share in request.dropped.items()]
+    parts += [f"{share:g}_{name}_dropped" for name, share in request.dropped.items()]
+    return [*parts, f"ensemble_of_{len(request.checkpoints)}"] if request.members else parts

@@ -71,7 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="CPU threads for the latency measurement (default: the runtime's choice)",
     )
     parser.add_argument(
-        "--no_ema", action="store_true", help="export the trained weights instead of their moving average (ema.decay)"
+        "--no_ema", action="store_true", help="export the trained weights instead of their average (ema)"
     )
     parser.add_argument(
         "--calibrate",

@@ -166,6 +166,11 @@ def seconds(text: str) -> float:
     return number(text, lambda value: 0 <= value <= 3600, "a number of seconds from 0 to 3600, such as 0.5")
 
 
+def degrees(text: str) -> float:
+    """Parse an angle from -180 to 180 degrees."""
+    return number(text, lambda value: -180 <= value <= 180, "an angle from -180 to 180 degrees, such as -15")
+
+
 def share(text: str) -> float:
     """Parse a share from 0 to 0.9."""
     return number(text, lambda value: 0 <= value <= 0.9, "a share from 0 to 0.9, such as 0.3")

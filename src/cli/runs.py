@@ -1,4 +1,4 @@
-"""`runs`: list the runs under an output root, or compare some of them."""
+"""`runs`: list the runs under an output root, compare or record some of them, or free what old ones take."""
 
 import argparse
 import json
@@ -12,7 +12,7 @@ from ..runs.history import LATEST, attached_runs, latest_run
 from ..utils.errors import UserError
 from ..utils.numbers import counted
 from ..utils.program import program
-from . import terminal
+from . import runs_clean, runs_record, terminal
 from .folders import root_folders_of
 from .options import add_shared, examples
 from .terminal import propose, say, table
@@ -33,13 +33,14 @@ _COMPARE_EXAMPLES = """
     {program} runs compare run-2026-11-23 run-2026-11-23_2
     {program} runs compare runs/run-2026-11-23 elsewhere/run-2026-11-24 --out comparison
 """
+_OTHER_EXAMPLES = runs_record.EXAMPLES.rstrip() + runs_clean.EXAMPLES
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's options to its parser; alone it lists, as `runs list` does."""
     _add_list_options(parser)
-    parser.epilog = examples(_LIST_EXAMPLES.rstrip() + _COMPARE_EXAMPLES)
-    actions = parser.add_subparsers(dest="action", metavar="list | compare")
+    parser.epilog = examples(_LIST_EXAMPLES.rstrip() + _COMPARE_EXAMPLES.rstrip() + _OTHER_EXAMPLES)
+    actions = parser.add_subparsers(dest="action", metavar="list | compare | record | clean")
     # Options before the word `list` count too, so options after it must not set defaults.
     listing = _add_action(actions, "list", "List runs with their results, newest first.", _LIST_EXAMPLES)
     _add_list_options(listing)
@@ -54,10 +55,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder of the table and the plot (default: <output_root>/comparison, overwritten each time)",
     )
     add_shared(compare, "--env", "--output_root")
+    record = _add_action(actions, "record", "Write small records of finished runs.", runs_record.EXAMPLES)
+    runs_record.add_arguments(record)
+    clean = _add_action(actions, "clean", "Free what old runs and caches take.", runs_clean.EXAMPLES)
+    runs_clean.add_arguments(clean)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """List or compare and return the exit code."""
+    """List, compare, record or clean and return the exit code."""
+    if arguments.action == "record":
+        _refuse_list_options(arguments, ("model", "dataset", "json"))
+        return runs_record.run(arguments, [each.path for each in _chosen(arguments)] if arguments.run else [])
+    if arguments.action == "clean":
+        _refuse_list_options(arguments, ("model", "dataset"))
+        return runs_clean.run(arguments)
     return _compare(arguments) if arguments.action == "compare" else _list(arguments)
 
 
@@ -151,14 +162,12 @@ def _compare(arguments: argparse.Namespace) -> int:
     from ..distillation.resume_rules import HARMLESS
     from ..plots.figures import draws_or_warns
     from ..runs.comparison import differing_keys, seed_spreads, write_comparison
-    from ..runs.history import choose_runs
 
-    _refuse_list_options(arguments)
+    _refuse_list_options(arguments, ("model", "dataset", "json"))
     if len(arguments.run) < 2:
         raise UserError(f"There is nothing to compare {arguments.run[0]} with. Name two runs or more.")
     root = _output_root(arguments)
-    wanted = [str(latest_run(root_folders_of(arguments)).path) if each == LATEST else each for each in arguments.run]
-    runs = choose_runs(root, wanted)
+    runs = _chosen(arguments)
     drawing = draws_or_warns("Drawing the plot")
     _show_results(runs)
     _show_keys(runs, differing_keys(runs))
@@ -172,10 +181,21 @@ def _compare(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _refuse_list_options(arguments: argparse.Namespace) -> None:
-    given = [name for name in ("model", "dataset", "json") if getattr(arguments, name)]
+def _chosen(arguments: argparse.Namespace) -> "list[Run]":
+    """Return the runs that are named."""
+    from ..runs.history import choose_runs
+
+    wanted = [str(latest_run(root_folders_of(arguments)).path) if each == LATEST else each for each in arguments.run]
+    return choose_runs(_output_root(arguments), wanted)
+
+
+def _refuse_list_options(arguments: argparse.Namespace, options: Sequence[str]) -> None:
+    given = [name for name in options if getattr(arguments, name)]
+    takes = dict.fromkeys(("compare", "record"), "the runs that are named")
+    takes |= {"clean": "all runs; --only and --older_than choose what goes"}
     if given:
-        raise UserError(f"--{given[0]} goes with `runs list`; `runs compare` takes the runs that are named.")
+        action = arguments.action
+        raise UserError(f"--{given[0]} goes with `runs list`; `runs {action}` takes {takes[action]}.")
 
 
 def _show_results(runs: "Sequence[Run]") -> None:

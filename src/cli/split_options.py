@@ -12,6 +12,11 @@ SPLIT_HELP = "protocol: xsub, xview, xset, a fold, or the path of a text file, F
 def add_split_options(parser: argparse.ArgumentParser) -> None:
     """Add `--split`, `--split_by` and `--folds`."""
     parser.add_argument("--split", metavar="NAME", help=SPLIT_HELP)
+    add_folds_options(parser)
+
+
+def add_folds_options(parser: argparse.ArgumentParser) -> None:
+    """Add `--split_by` and `--folds`."""
     parser.add_argument(
         "--split_by",
         choices=DIVIDED_BY,

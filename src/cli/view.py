@@ -19,7 +19,7 @@ from ..plots.player import PAGE_LIMIT_BYTES, PlayedClip, Version, bytes_of, writ
 from ..utils.errors import UserError
 from ..utils.files import refuse_unwritable
 from ..utils.names import file_name
-from ..utils.numbers import counted
+from ..utils.numbers import counted, file_size
 from ..utils.root_folders import writable
 from .folders import add_sought, sought_by
 from .options import add_shared, check_bounds, examples
@@ -102,7 +102,7 @@ def run(arguments: argparse.Namespace) -> int:
     if ending in _PICTURES:
         return _write_pictures(out, ending, played)
     write_page(out, played, title=f"{viewed.name}, {counted(len(played), 'clip')}")
-    say(f"Page: {out.absolute()} ({_size(out)}, {counted(len(played), 'clip')})")
+    say(f"Page: {out.absolute()} ({file_size(out.stat().st_size)}, {counted(len(played), 'clip')})")
     if arguments.open:
         if not webbrowser.open(out.absolute().as_uri()):
             _logger.warning("No browser could be started: open the page yourself.")
@@ -192,13 +192,9 @@ def _augmented(viewed: ClipSource, shown: _Shown, arguments: argparse.Namespace)
 
     seed = viewed.seed if arguments.seed is None else arguments.seed
     title = f"in training: {viewed.frames} frames, seed {seed}, epoch {arguments.epoch}"
-    clips = augmented_clips(viewed.store, shown.numbers, viewed.config, viewed.frames, seed=seed, epoch=arguments.epoch)
+    when = {"seed": seed, "epoch": arguments.epoch, "epochs": viewed.epochs}
+    clips = augmented_clips(viewed.store, shown.numbers, viewed.config, viewed.frames, **when)
     return [[Version(clip.joints, title=title, joint_mask=clip.joint_mask)] for clip in clips]
-
-
-def _size(path: Path) -> str:
-    size = path.stat().st_size
-    return f"{size / 2**20:.1f} MiB" if size >= 1 << 20 else f"{size / 2**10:.0f} KiB"
 
 
 def _default_path(name: str) -> Path:

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..utils.temperature import best_temperature, log_probabilities
+
 FALSE_ALARMS = 0.01  # share of the clips of other classes that may reach the threshold of a class
 _LOWEST_THRESHOLD = 0.5  # so that one class at most reaches its threshold
-_TEMPERATURES = np.geomspace(0.05, 20.0, 241)
 
 
 @dataclass(frozen=True)
@@ -53,9 +54,8 @@ def calibrate(
         classes: the names of the K classes.
         source: what the clips are.
     """
-    losses = [_loss(logits / temperature, labels) for temperature in _TEMPERATURES]
-    temperature = float(_TEMPERATURES[int(np.argmin(losses))])
-    probabilities = np.exp(_log_probabilities(logits / temperature))
+    temperature = best_temperature(logits, labels)
+    probabilities = np.exp(log_probabilities(logits / temperature))
     thresholds = {}
     for number, name in enumerate(classes):
         others = np.sort(probabilities[labels != number, number])[::-1]
@@ -63,13 +63,3 @@ def calibrate(
         reached = float(np.nextafter(others[allowed], 2.0)) if len(others) else 0.0
         thresholds[name] = min(1.0, max(_LOWEST_THRESHOLD, round(reached + 5e-5, 4)))
     return Calibration(round(temperature, 4), thresholds, FALSE_ALARMS, len(labels), source)
-
-
-def _loss(logits: NDArray[np.floating[Any]], labels: NDArray[np.integer[Any]]) -> float:
-    return -float(_log_probabilities(logits)[np.arange(len(labels)), labels].mean())
-
-
-def _log_probabilities(logits: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-    shifted = np.asarray(logits, np.float64) - logits.max(axis=1, keepdims=True)
-    found: NDArray[np.float64] = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-    return found

@@ -17,6 +17,7 @@ from ..utils.files import file_checksum, write_json, write_text
 from ..utils.leftovers import temporary_folder
 from .backends import check_installed
 from .backends.onnx import open_file
+from .compact import expand
 from .contract import INPUT, Floats, fact_text, facts_from, no_checksum, seal
 from .model_card import model_card
 
@@ -133,12 +134,14 @@ def _write(onnx_file: Path, path: Path, metadata: Mapping[str, str], calibration
             joints = next(self.clips, None)
             return None if joints is None else {INPUT: joints}
 
+    floats = onnx.load(str(onnx_file))
+    expand(floats)
     logger = logging.getLogger()
     level = logger.level
     logger.setLevel(logging.ERROR)  # it recommends a step of its own for shapes that the file has
     try:
         quantization.quantize_static(
-            str(onnx_file),
+            floats,
             str(path),
             Reader(),
             quant_format=quantization.QuantFormat.QDQ,

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .compact import compact
 from .contract import INPUT, OUTPUTS, fact_text, no_checksum, seal
 
 OPSET = 18
@@ -50,6 +51,7 @@ def write_onnx(
     for part in (*model.graph.node, *model.graph.value_info, *model.graph.input, *model.graph.output, model.graph):
         del part.metadata_props[:]
     onnx.helper.set_model_props(model, {name: fact_text(value) for name, value in {**facts, **no_checksum()}.items()})
+    compact(model)
     onnx.checker.check_model(model, full_check=True)
     onnx.save(model, str(path))
     seal(path)

@@ -19,6 +19,7 @@ from torch import Tensor
 from ..data.loading.loader import Batch
 from ..data.loading.placement import room_on
 from ..data.loading.samplers import FixedAugmentationSampler
+from ..runs.teacher_output_files import TeacherOutputFiles
 from ..utils.array_files import DamagedArray, Mode, map_array
 from ..utils.errors import UserError
 from ..utils.files import file_checksum, make_folder, read_json, write_error, write_json
@@ -65,8 +66,7 @@ class OutputFolder:
 
     def __init__(self, path: Path, key: Mapping[str, Any], shape: tuple[int, int, int]) -> None:
         self.path, self.key, self.shape = path, key, shape
-        self._outputs, self._header = path / "outputs.npy", path / "outputs.json"
-        self._progress = path / "progress.json"
+        self._outputs, self._header, self._progress = TeacherOutputFiles(path).all()
 
     @property
     def is_complete(self) -> bool:

@@ -18,6 +18,7 @@ from ..data.loading.loader import Batch, build_loader
 from ..data.loading.run_data import TrainingData
 from ..data.loading.samplers import FixedAugmentationSampler
 from ..evaluation.unusable_clips import UnusableClips
+from ..runs.teacher_output_files import OUTPUT_FOLDER
 from ..runtime.run_context import RunContext
 from ..settings.data import DataConfig
 from ..settings.distillation import DistillationConfig
@@ -31,7 +32,11 @@ from .teachers import LiveTeachers
 _log = logging.getLogger(__name__)
 
 FORMAT_VERSION = 1
-_LATER_SETTINGS = ("added", "drop_joints", "drop_limbs", "drop_frames", "drop_axis")
+_LATER_SETTINGS = (
+    *("added", "drop_joints", "drop_limbs", "drop_frames", "drop_axis", "mask_crop", "drop_body", "exchange_bodies"),
+    *("drift_metres", "time_warp", "mix_add", "mix_splice", "mix_axes", "anneal"),
+)
+_DROPS = ("drop_joints", "drop_limbs", "drop_frames", "mask_crop")
 _BATCH = 128  # clips
 _SAVED_EVERY = 50  # batches
 
@@ -55,7 +60,7 @@ def cached_outputs(config: RunConfig, data: TrainingData, live: LiveTeachers, ru
     key = _key(how, config.data, data, live)
     shape = (len(data.sampler.indices), how.fixed_augmentations, live.clip_shapes.width)
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
-    path = Path(how.cache) if how.cache else Path(config.output_root) / "teacher_outputs" / digest
+    path = Path(how.cache) if how.cache else Path(config.output_root) / OUTPUT_FOLDER / digest
     views = FixedAugmentationSampler(data.sampler.indices, how.fixed_augmentations, _BATCH)
     loader = build_loader(data.source, views, config.hardware, data.placement.on_device)
     batches = of_few_shapes(loader, config.batch_size, compiled=config.compile)
@@ -80,7 +85,8 @@ def _key(how: DistillationConfig, about: DataConfig, data: TrainingData, live: L
     """Return everything that the teacher outputs depend on, as JSON values."""
     # Settings that change nothing are left out, as in the keys of outputs from before they existed.
     how_augmented = asdict(about.augment)
-    if not any(how_augmented[name] for name in ("drop_joints", "drop_limbs", "drop_frames")):
+    del how_augmented["mix_share"]  # clips are not mixed where outputs are cached
+    if not any(how_augmented[name] for name in _DROPS):
         del how_augmented["drop_probability"]
     augment = {name: value for name, value in how_augmented.items() if value or name not in _LATER_SETTINGS}
     missing = {"min_confidence": about.min_confidence, "max_gap": about.max_gap}

@@ -15,6 +15,8 @@ from ..data.loading.run_data import TrainingData
 from ..models.classifier import ForwardDetails, SkeletonClassifier
 from ..models.layers import widened
 from ..runtime.run_context import RunContext
+from ..settings.data import AugmentConfig
+from ..settings.distillation import DistillationConfig
 from ..settings.run import RunConfig
 from ..tasks.task import TaskOutput
 from ..training.classification import Classification, weights_of_classes
@@ -136,9 +138,8 @@ class Distillation(Classification):
         A mean over those in the batch would weight a clip by its batch mates and by the number of processes.
         """
         if self.known is None:
-            return self.cross_entropy(logits, batch.labels)
-        losses = self.clip_losses(logits, batch.labels)
-        return (losses * self.known[batch.indices]).mean() / self.known_share
+            return self.label_loss(logits, batch)
+        return self.mixed_losses(logits, batch, self.known[batch.indices]).mean() / self.known_share
 
     def _logit_loss(self, logits: Tensor, teacher_outputs: TeacherOutputs, labels: Tensor) -> Tensor:
         """Return the loss between the student's logits and the teachers'."""
@@ -182,6 +183,7 @@ def distillation(
         UserError: the method needs equal stages and they differ, or the cached outputs are refused.
     """
     method = config.distillation.method
+    _refuse_mixing(config.distillation, config.data.augment)
     live = LiveTeachers(teachers, method, run_context.device)
     if config.compile:
         live.compile(bool(config.hardware.cuda_graphs))
@@ -207,6 +209,28 @@ def distillation(
     known[torch.from_numpy(data.labelled)] = True
     share = len(data.labelled) / len(data.sampler.indices)
     return Distillation(model, config, source, teachers, known=known, known_share=share, class_weights=class_weights)
+
+
+def _refuse_mixing(how: DistillationConfig, augment: AugmentConfig) -> None:
+    """Refuse mixed clips where they cannot be taught.
+
+    Raises:
+        UserError: the teacher outputs are those of single clips, or the method needs one label a clip.
+    """
+    if not augment.mixes:
+        return
+    module = find_method(how.method)
+    remedy = "Set data.augment.mix_add=0 data.augment.mix_splice=0 data.augment.mix_axes=0"
+    if how.cached:
+        raise UserError(
+            "Cached teacher outputs are of single clips, and data.augment mixes clips of a batch. "
+            f"{remedy}, or leave --cached out: then teachers see the mixed clips."
+        )
+    if how.method == "dkd" or (module is not None and module.USES_LABELS):
+        raise UserError(
+            f"distillation.method: {how.method} needs one label for each clip, and mixed clips have two. "
+            f"{remedy}, or use distillation.method=kl."
+        )
 
 
 def _course(start: float, end: float) -> str:

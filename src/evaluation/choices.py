@@ -2,3 +2,4 @@
 
 SUBSETS = ("train", "val", "test")
 STATISTICS = ("auto", "running", "measured")
+WEIGHTS = ("equal", "train")

@@ -11,6 +11,8 @@ from ..plots.figures import draw_class_accuracy, draw_confusion, draws_or_warns
 from ..runs.confusion import Confusion
 from ..tasks.measures import CLASSIFICATION, Metric
 from ..utils.files import write_csv, write_json
+from .extras_report import in_metrics, write_extras
+from .findings import Extras
 from .metrics import TOP, ClassResult, Metrics, Predictions, ranked_classes, true_ranks
 from .recording_report import summary, write_recordings
 from .recordings import EvaluatedRecordings
@@ -29,6 +31,7 @@ def write_report(
     pictures: bool | None = None,
     added: Sequence[tuple[Metric, float]] = (),
     recordings: EvaluatedRecordings | None = None,
+    extras: Extras = Extras(),  # noqa: B008 - it is frozen
 ) -> dict[str, Path]:
     """Write the report of an evaluation into the folder `out` and return its files by their content.
 
@@ -43,6 +46,7 @@ def write_report(
         added: further metrics and their values, in the JSON file under `metrics`.
         recordings: the figures of long recordings, in the JSON file under `recordings`; `write_recordings` names their
             files.
+        extras: what else was measured; `write_extras` names the files, and ensembles and averages are in the JSON file.
 
     Raises:
         ValueError: the number of names differs from that of the classes.
@@ -57,6 +61,7 @@ def write_report(
         "predictions": out / "predictions.csv",
     }
     further = _further(added) | ({"recordings": summary(recordings, class_names)} if recordings else {})
+    further |= in_metrics(extras)
     write_json(files["metrics"], {**_summary(metrics, predictions, class_names, facts), **further})
     write_csv(files["per_class"], *_per_class_table(metrics, class_names))
     confusion = Confusion(class_names, metrics.confusion, metrics.unusable)
@@ -66,6 +71,7 @@ def write_report(
         pictures = draws_or_warns(PICTURES)
     if recordings is not None:
         files |= write_recordings(out, recordings, class_names, pictures=pictures)
+    files |= write_extras(out, extras, class_names, _title(facts), pictures=pictures)
     return files | (_draw_pictures(out, metrics, class_names, facts) if pictures else {})
 
 
@@ -76,11 +82,15 @@ def _draw_pictures(
         "confusion_picture": out / "confusion.png",
         "class_accuracy_picture": out / "class_accuracy.png",
     }
-    title = " · ".join(facts[name] for name in _TITLE_FACTS if facts.get(name)) or "Evaluation"
+    title = _title(facts)
     missing = int(metrics.unusable.sum())
     draw_confusion(metrics.confusion, class_names, pictures["confusion_picture"], title, missing)
     draw_class_accuracy(metrics.per_class, class_names, pictures["class_accuracy_picture"], title)
     return pictures
+
+
+def _title(facts: Mapping[str, str]) -> str:
+    return " · ".join(facts[name] for name in _TITLE_FACTS if facts.get(name)) or "Evaluation"
 
 
 def _summary(

@@ -6,11 +6,13 @@ checkpoint from within an epoch, or from an older version, lacks them; here they
 
 import logging
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
 from torch import nn
 
+from ..data.loading.annealing import Annealing
 from ..data.loading.pipeline import InputPipeline
 from ..data.loading.run_data import sample_for_statistics, training_clips, training_dataset
 from ..data.store.find_store import find_store
@@ -18,7 +20,6 @@ from ..data.store.protocols import labelled, split
 from ..models.batchnorm_stats import RunningStatistics
 from ..runs.checkpoint import Checkpoint
 from ..runtime.precision import precision_of_a_run
-from ..settings.run import RunConfig
 from ..utils.errors import UserError
 from .population_statistics import PopulationStatistics
 
@@ -47,7 +48,7 @@ def load_statistics(
     if choice == "auto" and not checkpoint.lacks_statistics(no_ema):
         return checkpoint.kind_of_statistics(no_ema)
     try:
-        population = _population(model, checkpoint.config, data_roots)
+        population = _population(model, checkpoint, data_roots)
     except UserError as error:
         if choice != "auto":
             raise UserError(f"--statistics measured needs the training clips of the model. {error}") from error
@@ -62,8 +63,9 @@ def load_statistics(
     return "measured"
 
 
-def _population(model: nn.Module, config: RunConfig, data_roots: Sequence[str]) -> PopulationStatistics:
+def _population(model: nn.Module, checkpoint: Checkpoint, data_roots: Sequence[str]) -> PopulationStatistics:
     """Return the statistics of a model over its run's training clips, found in `data_roots` or by the run."""
+    config = checkpoint.config
     device = next(model.parameters()).device
     first, *others = (Path(root) for root in (*data_roots, config.data_root, *config.input_roots))
     store = find_store(config.data, first, verify=False, input_roots=others)
@@ -71,7 +73,11 @@ def _population(model: nn.Module, config: RunConfig, data_roots: Sequence[str]) 
     train, _ = training_clips(config, store, split(store.clips, config.data), clips.clips)
     if not config.trains_unlabelled:
         train = labelled(store.clips, train, config.label_fraction)
-    sample = sample_for_statistics(clips, torch.from_numpy(train), config.batch_size, config.hardware)
+    epoch = max(0, checkpoint.epoch + bool(checkpoint.within))
+    strength = partial(Annealing(config.data.augment.anneal, config.epochs).strength, epoch)
+    sample = sample_for_statistics(
+        clips, torch.from_numpy(train), config.batch_size, config.hardware, strength=strength
+    )
     precision = precision_of_a_run(config.amp, config.hardware.amp_dtype, device)
     pipeline = InputPipeline(config.data, added_streams=config.model.added_streams)
     return PopulationStatistics(model, sample, pipeline, device, precision=precision)

@@ -123,7 +123,8 @@ def _merged(family: str, layers: Sequence[Layer], unreadable: Sequence[str]) -> 
         raise configuration_error([*error.problems, *plug_in_problems(layers)]) from None
     check_complete(config.model)
     completed, problems = with_plug_in_settings(config, layers)
-    if problems := [*_wrong_order(config), *problems]:
+    chosen = _choice_on_the_test_part(config.early_stopping.patience, config.validation)
+    if problems := [*_wrong_order(config), *chosen, *problems]:
         raise configuration_error(problems)
     return completed
 
@@ -143,6 +144,17 @@ def _wrong_order(config: RunConfig) -> list[str]:
         f"{low} {values[low]:g} should be at most {high}, which is {values[high]:g}: {why}."
         for low, high, why in low_and_high
         if values[low] > values[high] and values[low] != defaults[low]
+    ]
+
+
+def _choice_on_the_test_part(patience: int, validation: str) -> list[str]:
+    """Return the problem of a training whose end would be chosen on the test part."""
+    if not patience or validation == "split":
+        return []
+    return [
+        f"early_stopping.patience: {patience} needs validation: split, which holds out training clips to decide on. "
+        f"With validation: {validation} the test clips would decide when training ends, and the figures of the "
+        "last epoch would be chosen on them. Add --set validation=split, or leave early_stopping out."
     ]
 
 

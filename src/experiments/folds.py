@@ -23,7 +23,7 @@ def with_split(config: RunConfig, choice: FoldChoice | None) -> RunConfig:
         UserError: the data are missing, the file cannot be used, or there is no such fold.
     """
     if choice is not None:
-        return replace(config, data=_folds(config, choice)[choice.fold - 1])
+        return replace(config, data=fold_settings(config, choice)[choice.fold - 1])
     if config.data.split in config.data.protocols or not is_split_file(config.data.split):
         return config
     clips = store_of(config, verify=False).clips
@@ -47,7 +47,7 @@ def train_folds(
         TrainingDiverged: a run diverged.
     """
     refuse_series("--folds", resume, seeds)
-    folds = _folds(config, choice)
+    folds = fold_settings(config, choice)
     runs = [
         PlannedRun(
             f"Fold {number} of {len(folds)}" + (f" with seed {seed}" if seeds else ""),
@@ -60,5 +60,10 @@ def train_folds(
     return train_series(runs, file, resume, progress, explicit_keys=explicit_keys, on_end=on_end), file
 
 
-def _folds(config: RunConfig, choice: FoldChoice) -> list[DataConfig]:
+def fold_settings(config: RunConfig, choice: FoldChoice) -> list[DataConfig]:
+    """Return the data set of a run once for each fold, with that fold as its protocol.
+
+    Raises:
+        UserError: the data are missing, or there are no such folds.
+    """
     return fold_protocols(config.data, store_of(config, verify=False).clips, choice)

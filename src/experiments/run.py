@@ -32,7 +32,7 @@ from ..runtime.run_context import RunContext
 from ..runtime.stop_requests import Stop, StopWatch
 from ..settings.data import DataConfig
 from ..settings.model import ModelConfig
-from ..settings.run import RunConfig
+from ..settings.run import EndOfRun, RunConfig
 from ..tasks.measures import CLASSIFICATION, Measures, refuse_taken_names
 from ..tasks.recipe import TaskRecipe, get_recipe
 from ..training.epoch_report import refuse_no_result
@@ -124,7 +124,7 @@ def train(
             ):
                 on_end(resume_point.run)  # the process that finished it was killed before
             return Result(resume_point.run, resume_point.run.read_summary() if world.is_first else {})
-        _refuse_diverged(config.epochs, resume_point)
+        _refuse_diverged(config.end, resume_point)
         run_context = RunContext(device, world, watch, progress if world.is_first else SILENT)
         return _run(*_build(config, resume_point, recipe, run_context), on_end)
 
@@ -266,14 +266,14 @@ def _explain_out_of_memory(model: ModelConfig, batch_size: int, input_frames: in
         ) from error
 
 
-def _refuse_diverged(epochs: int, resume_point: ResumePoint) -> None:
-    """Refuse to resume a run that has finished all its `epochs` without finite scores.
+def _refuse_diverged(end: EndOfRun, resume_point: ResumePoint) -> None:
+    """Refuse to resume a run that has ended without finite scores.
 
     Raises:
         TrainingDiverged: it has diverged; its divergence report is kept.
     """
     checkpoint, run = resume_point.checkpoint, resume_point.run
-    if checkpoint is None or run is None or checkpoint.within or checkpoint.epoch + 1 < epochs:
+    if checkpoint is None or run is None or not checkpoint.is_end(end):
         return
     try:
         if checkpoint.guard.get("updates", 1) == 0:

@@ -4,7 +4,6 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from ..data.store.find_store import find_store
 from ..distillation import resume_rules
 from ..runs.folder import SEQUENCE_FILE, RunFolder
 from ..runs.history import find_runs, read_config_or_warn
-from ..runs.resume import HARMLESS, covers
+from ..runs.resume import HARMLESS
 from ..runtime.distributed import World, device_index, joined
 from ..runtime.precision import choose_device
 from ..runtime.stop_requests import Stop, StopWatch
@@ -25,6 +24,7 @@ from ..utils.root_folders import data_roots, folders_below
 from .run import EndCallback, train
 from .sequence_plan import DISTILLED, TEACHER, Plan, SequenceStep, teacher_name
 from .sequence_table import find_step_run, write_table
+from .series import changed_values
 
 _log = logging.getLogger(__name__)
 
@@ -168,13 +168,13 @@ def _shortened(titles: Sequence[str]) -> str:
 
 def _differences(step: SequenceStep, started_with: Mapping[str, Any], seed: int) -> list[str]:
     """Return the changes since the start of a run that affect what is computed."""
-    before, now = flatten(started_with), flatten(asdict(step.run_config(seed)))
     ignored = (*HARMLESS, *resume_rules.HARMLESS, *_FILLED_IN, *(() if step.role == DISTILLED else ("distillation",)))
-    pairs = {key: (before[key], now[key]) for key in sorted(before.keys() & now.keys()) if not covers(ignored, key)}
+    pairs = changed_values(started_with, step.run_config(seed), ignored)
     if step.role == DISTILLED:
-        teachers = [_teacher_name(step, path) for path in before.get("distillation.teachers", [])]
-        pairs["teachers"] = teachers, step.config.distillation.teachers
-    return [f"{key} was {old!r}, is {new!r} now" for key, (old, new) in pairs.items() if old != new]
+        teachers = [_teacher_name(step, path) for path in flatten(started_with).get("distillation.teachers", [])]
+        if teachers != step.config.distillation.teachers:
+            pairs["teachers"] = teachers, step.config.distillation.teachers
+    return [f"{key} was {old!r}, is {new!r} now" for key, (old, new) in pairs.items()]
 
 
 def _teacher_name(step: SequenceStep, checkpoint: str) -> str:

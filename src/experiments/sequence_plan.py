@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from ..runs.teacher_output_files import OUTPUT_FOLDER
 from ..settings.run import RunConfig
 from ..tasks.measures import CLASSIFICATION
 from ..utils.errors import UserError
@@ -111,7 +112,7 @@ class SequenceStep:
             name = f"{distillation.method}-{distillation.fixed_augmentations}" + (
                 f"-seed{seed}" if self.config.validation == "split" else ""
             )
-            folder = Path(self.config.output_root).parent / "teacher_outputs" / name
+            folder = Path(self.config.output_root).parent / OUTPUT_FOLDER / name
             distillation = replace(distillation, cache=str(folder))
         return replace(self.config, seed=seed, distillation=distillation)
 

@@ -3,14 +3,16 @@
 import logging
 import time
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from ..runs.resume import covers
 from ..runtime.distributed import device_index, joined
 from ..runtime.precision import choose_device
 from ..settings.run import RunConfig
 from ..tasks.measures import CLASSIFICATION
+from ..utils.config import flatten
 from ..utils.errors import UserError
 from ..utils.files import write_json
 from ..utils.progress import SILENT, Progress
@@ -102,6 +104,15 @@ def pooled(results: Sequence[Result]) -> dict[str, float]:
         name: sum(float(each.summary[name]) * count for each, count in zip(results, clips, strict=True)) / sum(clips)
         for name in names
     }
+
+
+def changed_values(
+    started_with: Mapping[str, Any], config: RunConfig, ignored: Sequence[str]
+) -> dict[str, tuple[Any, Any]]:
+    """Return the keys that differ between a run's start and now, each with both values; `ignored` are not compared."""
+    before, now = flatten(started_with), flatten(asdict(config))
+    common = [key for key in sorted(before.keys() & now.keys()) if not covers(ignored, key)]
+    return {key: (before[key], now[key]) for key in common if before[key] != now[key]}
 
 
 def _aggregate(results: Sequence[Result]) -> dict[str, Any]:

@@ -5,14 +5,16 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import torch
 
 from ..models.registry import count_parameters
 from ..runs.checkpoint import read_checkpoint
-from ..runs.folder import RunFolder
+from ..runs.folder import ALL_EPOCHS, EARLY_STOPPING, RunFolder
 from ..runs.logbook import Logbook
 from ..training.trainer import Trainer
 from ..utils.errors import UserError
-from ..utils.program import program
+from ..utils.machine import machine_facts
+from ..utils.program import command_line, program
 from ..utils.versions import git_commit, versions
 
 
@@ -20,7 +22,7 @@ def summarise(trainer: Trainer, logbook: Logbook) -> dict[str, Any]:
     """Return the content of `summary.json`; accuracies are percent on the protocol's test part."""
     config, state, prefix = trainer.config, trainer.state, trainer.tests.reported_prefix
     rows = {row["epoch"]: row for row in logbook.rows()}
-    best, final = (_row_of(trainer.run, rows, epoch) for epoch in (state.progress.best_epoch, config.epochs - 1))
+    best, final = (_row_of(trainer.run, rows, epoch) for epoch in (state.progress.best_epoch, state.progress.epoch - 1))
     skips = state.guard.skips
     return {
         "model": config.model.name,
@@ -30,6 +32,8 @@ def summarise(trainer: Trainer, logbook: Logbook) -> dict[str, Any]:
         "parameters": count_parameters(trainer.model),
         "weights": "trained" if state.average is None else "averaged",
         "validation": config.validation,
+        "epochs_trained": state.progress.epoch,
+        "ended": EARLY_STOPPING if trainer.stopped_early else ALL_EPOCHS,
         "best_epoch": state.progress.best_epoch,
         **{f"best_{name}": best[f"{prefix}test_{name}"] for name in trainer.measures.names},
         **{f"final_{name}": final[f"{prefix}test_{name}"] for name in trainer.measures.names},
@@ -40,13 +44,21 @@ def summarise(trainer: Trainer, logbook: Logbook) -> dict[str, Any]:
         "data": trainer.data.fingerprints,
         "skipped_batches": skips.batches,
         "skipped_by_cause": vars(skips),
+        "training_clips": len(trainer.data.sampler.indices),
         "test_clips": trainer.data.test.num_clips,
         **trainer.task.facts(),
         "continued_from": trainer.run.origin_path,
+        "command": command_line(),
+        "machine": {**machine_facts(), "device": _device_name(trainer.device), "threads": torch.get_num_threads()},
         "versions": versions(),
         "git_commit": git_commit(),
         "finished": time.strftime("%Y-%m-%d %H:%M:%S"),
     }
+
+
+def _device_name(device: torch.device) -> str:
+    """Return the name of a GPU, or the type of another device."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
 def _row_of(run: RunFolder, rows: Mapping[Any, Mapping[str, Any]], epoch: int) -> Mapping[str, Any]:

@@ -68,7 +68,7 @@ class ClipSource:
         store: the prepared data set, if the clips are in one.
         config: how a training would see them.
         frames: to how many frames it would sample them.
-        seed: of the run, if they are those of a run.
+        seed, epochs: of the run, if they are those of a run; 0 epochs if their number is unknown.
         has_labels: whether a clip that is read has a label.
     """
 
@@ -85,6 +85,7 @@ class ClipSource:
     config: DataConfig | None = None
     frames: int = _FRAMES
     seed: int = 0
+    epochs: int = 0
     has_labels: bool = True
 
     def class_of(self, clip: Clip) -> str:
@@ -162,8 +163,7 @@ def _of_run(run: RunFolder, sought: Sought) -> ClipSource:
     root = Path(recorded) if isinstance(recorded, str) and not sought.own_data_root else here.data_root
     inputs = [here.data_root, *here.input_roots]
     store = find_store(config, root, verify=False, input_roots=inputs)
-    frames, seed = (values.get(key) for key in ("input_frames", "seed"))
-    own = {"frames": frames, "seed": seed}
+    own = {"frames": values.get("input_frames"), "seed": values.get("seed"), "epochs": values.get("epochs")}
     return _of_store(store, config, **{key: value for key, value in own.items() if type(value) is int})
 
 

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data.preparation.worker_pool import work_in_order
 from ..data.store.reader import Store
 from ..settings.data import DataConfig, NormalizeConfig
 from ..utils.errors import UserError
@@ -27,6 +26,7 @@ from ..utils.machine import usable_cores
 from ..utils.numbers import counted, percent
 from ..utils.program import program
 from ..utils.progress import SILENT, Progress
+from ..utils.worker_pool import work_in_order
 from .confident_learning import LikelyWrong, likely_wrong
 from .findings import Evidence, Finding, LearningCurve, Severity
 from .learning_curve import Measured, learning_curve

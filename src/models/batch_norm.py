@@ -23,7 +23,7 @@ from .padding import CountedPositions
 from .tracing import has_hooks, is_traced
 
 Norm = nn.modules.batchnorm._BatchNorm  # base class of all BatchNorms, including SyncBatchNorm
-_MANY = 1e15  # positions, of which a variance needs no correction
+MANY = 1e15  # positions, of which a variance needs no correction
 AllReduceSum = Callable[[Tensor], Any]  # replaces a tensor by its sum over all processes
 
 
@@ -108,7 +108,7 @@ def normalise_measured(norm: Norm, x: Tensor, measured: Tensor, all_reduce_sum: 
     factor = norm.weight * torch.rsqrt(variance + norm.eps)
     normed = _scaled(x.flatten(1), factor, norm.bias - mean * factor).view(x.shape)
     with torch.no_grad():
-        move_statistics(norm, mean, variance, torch.where(positions > 1, positions, _MANY))
+        move_statistics(norm, mean, variance, torch.where(positions > 1, positions, MANY))
     return normed
 
 

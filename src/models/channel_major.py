@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from ..utils.tensor_cache import cache_tensors
-from . import gpu_kernels
+from . import cpu_kernels, gpu_kernels
 from .batch_norm import (
     Norm,
     can_count,
@@ -24,7 +24,7 @@ from .batch_norm import (
     normalise_measured,
     normalise_rows,
 )
-from .cpu_kernels import can_normalise_by_batch, multiply, normalise_by_batch
+from .cpu_kernels import can_filter_by_batch, can_normalise_by_batch, filter_by_batch, multiply, normalise_by_batch
 from .gpu_products import multiply_groups, multiply_joints, uses_split_sums
 from .padding import counted_bodies, counted_positions
 from .tracing import has_hooks
@@ -87,7 +87,7 @@ def project(layer: nn.Conv2d, x: Tensor) -> Tensor:
     else:
         assert layer.bias is None
         rows = x.reshape(layer.groups, len(x) // layer.groups, -1)  # (groups, C / groups, T'*B*V)
-        mixed = torch.bmm(weight.view(layer.groups, -1, weight.shape[1]), rows)
+        mixed = cpu_kernels.multiply_groups(weight.view(layer.groups, -1, weight.shape[1]), rows)
     return mixed.view(len(weight), *x.shape[1:])
 
 
@@ -122,6 +122,14 @@ def _dilations(parts: tuple[tuple[int, int], ...], device: torch.device) -> Tens
     """Return the dilation of each channel, (C,) int32, from the dilation and the number of channels of each part."""
     each = [dilation for dilation, channels in parts for _ in range(channels)]
     return torch.tensor(each, dtype=torch.int32, device=device)
+
+
+def normalise_and_filter(norm: nn.Module, filters: Iterable[nn.Module], x: Tensor) -> Tensor:
+    """Apply a BatchNorm over channels, ReLU, and depthwise (K, 1) convolutions: (C, T, B, V) -> (C, T', B, V)."""
+    layers = list(filters)
+    if can_filter_by_batch(norm, layers, x):
+        return filter_by_batch(norm, layers, x)
+    return filter_frames(layers, normalise(norm, x, relu=True))
 
 
 def frame_matrices(filters: Iterable[nn.Module], frames: int) -> Tensor:

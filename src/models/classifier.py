@@ -17,6 +17,7 @@ from .layers import activity
 from .multi_body import STREAMS, average_bodies, check_streams, fold_bodies, present_body_slots, select_bodies
 from .padding import counting
 from .stream_masks import stream_masks
+from .tracing import is_traced
 
 
 class ForwardDetails(NamedTuple):
@@ -147,7 +148,7 @@ class SkeletonClassifier(nn.Module):
     def _computed(
         self, streams: Mapping[str, Tensor], body_slots: Tensor | None, joint_mask: Tensor | None, *, padded: bool
     ) -> BodyFeatures:
-        if body_slots is None or not (padded and self.training):
+        if not padded or not self.training or body_slots is None or is_traced():
             return self._features(streams, body_slots, joint_mask)
         clips, *_, most = streams["joint"].shape
         with counting(body_slots < clips * most):

@@ -12,7 +12,7 @@ channels, T frames, V joints, D features.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, cast
 
 import torch
 from torch import Tensor, nn
@@ -21,10 +21,11 @@ from ..settings.model import ModelConfig, StageSizes, check_stages
 from ..skeleton import Layout, adjacency_subsets
 from ..utils.errors import UserError
 from ..utils.limits import Interval, Lengths
-from .channel_major import filter_frames, mix_joints, normalise, normalise_input, project
+from .channel_major import mix_joints, normalise, normalise_and_filter, normalise_input, project
 from .classifier import BodyFeatures, SkeletonClassifier
-from .layers import Block, BlockSize, Stages, STJointAttention, block_sizes
+from .layers import Block, BlockSize, FrameMixing, Stages, STJointAttention, block_sizes, drop_path_rates
 from .multi_body import STREAMS, streams_of
+from .stem import can_lift, lift
 
 
 @dataclass
@@ -38,6 +39,8 @@ class LastEConfig(ModelConfig):
         kernel_frames: the length of the temporal kernels.
         dilations: the dilation of each temporal branch.
         block_dropout, dropout: dropout in each block's temporal part, and before the classifier.
+        drop_path: the probability with which a body skips the last block in training; it grows linearly from 0 in the
+            first one. 0 disables it.
     """
 
     family: str = "last_e"
@@ -50,6 +53,7 @@ class LastEConfig(ModelConfig):
     )
     block_dropout: Annotated[float, Interval(ge=0.0, le=0.9)] = 0.1
     dropout: Annotated[float, Interval(ge=0.0, le=0.9)] = 0.3
+    drop_path: Annotated[float, Interval(ge=0.0, le=0.9)] = 0.0
 
     def __post_init__(self) -> None:
         check_stages(self.kernel_frames, channels=self.channels, blocks=self.blocks, attention=self.attention)
@@ -77,7 +81,11 @@ class StreamFusion(nn.Module):
 
     def forward(self, streams: Mapping[str, Tensor], masks: Mapping[str, Tensor] = {}) -> Tensor:
         """(B, coordinates, T, V) per stream, and (B, T, V) where joints may be missing -> (C, T, B, V)."""
-        normed = [normalise_input(norm, streams[name], masks.get(name)) for name, norm in self.input_norms.items()]
+        norms = cast(list[nn.BatchNorm2d], list(self.input_norms.values()))
+        given, measured = [streams[name] for name in self.input_norms], [masks.get(name) for name in self.input_norms]
+        if can_lift(norms, self.stem, self.norm, given):
+            return lift(norms, self.stem, self.norm, given, measured, self.alpha.softmax(dim=0))
+        normed = [normalise_input(*each) for each in zip(norms, given, measured, strict=True)]
         stacked = torch.cat(normed, dim=1)  # (coordinates, S*T, B, V)
         lifted = normalise(self.norm, project(self.stem, stacked), relu=True)  # (C, S*T, B, V)
         weights = self.alpha.softmax(dim=0).to(lifted.dtype)[:, :, None, None, None]  # (S, C, 1, 1, 1)
@@ -112,7 +120,7 @@ class DirectionalGCNConv(nn.Module):
         return project(self.project, mix_joints(self.blended_adjacency().to(x.dtype), x))
 
 
-class MultiScaleTCN(nn.Module):
+class MultiScaleTCN(FrameMixing):
     """Mix frames at two scales: each half of the channels has its own dilation and its own projection.
 
     Its dropout is applied by the block, together with the residual.
@@ -143,10 +151,14 @@ class MultiScaleTCN(nn.Module):
         self.norm_out = nn.BatchNorm2d(channels)
         self.dropout = nn.Dropout(config.block_dropout)
 
-    def forward(self, x: Tensor) -> Tensor:
+    @property
+    def last_norm(self) -> nn.BatchNorm2d:
+        """Return the BatchNorm of the result."""
+        return self.norm_out
+
+    def mixed(self, x: Tensor) -> Tensor:
         """(C, T, B, V) -> (C, T / stride, B, V)."""
-        filtered = filter_frames(self.depthwise, normalise(self.norm_in, x, relu=True))
-        return normalise(self.norm_out, project(self.pointwise, filtered))
+        return project(self.pointwise, normalise_and_filter(self.norm_in, self.depthwise, x))
 
 
 class LastE(SkeletonClassifier):
@@ -163,7 +175,9 @@ class LastE(SkeletonClassifier):
         adjacency = torch.from_numpy(adjacency_subsets(layout))
         sizes = block_sizes(config.channels, config.blocks)
         self.fusion = StreamFusion(layout.coordinates, config.channels[0], self.streams)
-        self.blocks = Stages((_block(size, adjacency, config) for size in sizes), sizes)
+        rates = drop_path_rates(config.drop_path, len(sizes))
+        blocks = [_block(size, adjacency, config, rate) for size, rate in zip(sizes, rates, strict=True)]
+        self.blocks = Stages(blocks, sizes)
         self.dropout = nn.Dropout(config.dropout)
         self.classifier = nn.Linear(self.num_features, num_classes)
 
@@ -172,11 +186,12 @@ class LastE(SkeletonClassifier):
         return BodyFeatures.of(self.blocks(self.fusion(streams, masks)))
 
 
-def _block(size: BlockSize, adjacency: Tensor, config: LastEConfig) -> Block:
+def _block(size: BlockSize, adjacency: Tensor, config: LastEConfig, drop_path: float) -> Block:
     """Build one block: its joint mixing, attention if its stage has it, its frame mixing."""
     return Block(
         size,
         spatial=DirectionalGCNConv(adjacency, size.in_channels, size.channels),
         attention=STJointAttention(size.channels) if config.attention[size.stage] else nn.Identity(),
         temporal=MultiScaleTCN(size.channels, size.stride, config),
+        drop_path=drop_path,
     )

@@ -33,8 +33,9 @@ from .channel_major import filter_frames, normalise, normalise_input, project
 from .classifier import BodyFeatures, SkeletonClassifier
 from .gpu_kernels import on_trial
 from .gpu_products import mix_subsets
-from .layers import Block, BlockSize, Stages, STJointAttention, block_sizes, widened
+from .layers import Block, BlockSize, FrameMixing, Stages, STJointAttention, block_sizes, drop_path_rates, widened
 from .multi_body import streams_of
+from .stem import can_lift, lift
 
 _SMALL = 1e-6  # keeps a division by zero finite
 
@@ -53,6 +54,8 @@ class LastV2Config(ModelConfig):
         similarity_temperature: the divisor of the cosines before the softmax; a smaller one is sharper.
         block_dropout: the share of whole channels dropped after each block's temporal part.
         dropout: the share of features dropped before the classifier.
+        drop_path: the probability with which a body skips the last block of a backbone in training; it grows linearly
+            from 0 in the first one. 0 disables it.
         recompute: recompute each block's features in the backward pass instead of storing them.
     """
 
@@ -66,6 +69,7 @@ class LastV2Config(ModelConfig):
     similarity_temperature: Annotated[float, Interval(ge=0.01, le=10.0)] = 0.25
     block_dropout: Annotated[float, Interval(ge=0.0, le=0.9)] = 0.1
     dropout: Annotated[float, Interval(ge=0.0, le=0.9)] = 0.3
+    drop_path: Annotated[float, Interval(ge=0.0, le=0.9)] = 0.0
     recompute: bool = False
 
     def __post_init__(self) -> None:
@@ -138,7 +142,7 @@ class AdaptiveGCNConv(nn.Module):
         return total.view(projected[0].shape)
 
 
-class SeparableTCN(nn.Module):
+class SeparableTCN(FrameMixing):
     """Mix frames with a depthwise-separable convolution."""
 
     def __init__(self, channels: int, stride: int, config: LastV2Config) -> None:
@@ -148,9 +152,14 @@ class SeparableTCN(nn.Module):
         self.norm = nn.BatchNorm2d(channels)
         self.dropout = nn.Dropout2d(config.block_dropout)
 
-    def forward(self, x: Tensor) -> Tensor:
+    @property
+    def last_norm(self) -> nn.BatchNorm2d:
+        """Return the BatchNorm of the result."""
+        return self.norm
+
+    def mixed(self, x: Tensor) -> Tensor:
         """(C, T, B, V) -> (C, T / stride, B, V)."""
-        return normalise(self.norm, project(self.pointwise, filter_frames([self.depthwise], x)))
+        return project(self.pointwise, filter_frames([self.depthwise], x))
 
 
 def linear_attention(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
@@ -177,7 +186,7 @@ def linear_attention(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
     return torch.einsum("hetbv,hbvef->hftbv", over_channels.to(values.dtype), context)
 
 
-class LinearAttentionTCN(nn.Module):
+class LinearAttentionTCN(FrameMixing):
     """Mix the frames of each joint with multi-head linear attention; a stride reduces the number of queries."""
 
     def __init__(self, channels: int, stride: int, config: LastV2Config) -> None:
@@ -190,13 +199,16 @@ class LinearAttentionTCN(nn.Module):
         self.norm = nn.BatchNorm2d(channels)
         self.dropout = nn.Dropout2d(config.block_dropout)
 
-    def forward(self, x: Tensor) -> Tensor:
+    @property
+    def last_norm(self) -> nn.BatchNorm2d:
+        """Return the BatchNorm of the result."""
+        return self.norm
+
+    def mixed(self, x: Tensor) -> Tensor:
         """(C, T, B, V) -> (C, T / stride, B, V)."""
         keys, values = project(self.keys_values, x).chunk(2)  # (C, T, B, V) each
         attended = linear_attention(*(self._split(each) for each in (project(self.queries, x), keys, values)))
-        return normalise(
-            self.norm, project(self.pointwise, attended.flatten(0, 1) + filter_frames([self.depthwise], values))
-        )
+        return project(self.pointwise, attended.flatten(0, 1) + filter_frames([self.depthwise], values))
 
     def _split(self, x: Tensor) -> Tensor:
         """(C, T, B, V) -> (H, E, T, B, V)."""
@@ -212,10 +224,14 @@ class Backbone(nn.Module):
         self.input_norm = nn.BatchNorm2d(coordinates)
         self.stem = nn.Conv2d(coordinates, config.channels[0], kernel_size=1, bias=False)
         self.norm = nn.BatchNorm2d(config.channels[0])
-        self.blocks = Stages((_block(size, adjacency, config) for size in sizes), sizes, config.recompute)
+        rates = drop_path_rates(config.drop_path, len(sizes))
+        blocks = [_block(size, adjacency, config, rate) for size, rate in zip(sizes, rates, strict=True)]
+        self.blocks = Stages(blocks, sizes, config.recompute)
 
     def forward(self, stream: Tensor, mask: Tensor | None = None) -> BodyFeatures:
         """(B, coordinates, T, V), and (B, T, V) where joints may be missing -> (B, C), and the output of each stage."""
+        if can_lift([self.input_norm], self.stem, self.norm, [stream]):
+            return BodyFeatures.of(self.blocks(lift([self.input_norm], self.stem, self.norm, [stream], [mask])))
         x = normalise_input(self.input_norm, stream, mask)
         return BodyFeatures.of(self.blocks(normalise(self.norm, project(self.stem, x), relu=True)))
 
@@ -248,7 +264,7 @@ class LastV2(SkeletonClassifier):
         )
 
 
-def _block(size: BlockSize, adjacency: Tensor, config: LastV2Config) -> Block:
+def _block(size: BlockSize, adjacency: Tensor, config: LastV2Config, drop_path: float) -> Block:
     """Build one block, with the temporal part of its stage."""
     temporal = LinearAttentionTCN if config.temporal[size.stage] == "attention" else SeparableTCN
     return Block(
@@ -256,6 +272,7 @@ def _block(size: BlockSize, adjacency: Tensor, config: LastV2Config) -> Block:
         spatial=AdaptiveGCNConv(adjacency, size.in_channels, size.channels, config),
         attention=STJointAttention(size.channels),
         temporal=temporal(size.channels, size.stride, config),
+        drop_path=drop_path,
     )
 
 

@@ -15,6 +15,7 @@ from . import cpu_kernels, gpu_kernels
 from .batch_norm import Norm, can_count, can_normalise_rows, normalise_counted, normalise_rows
 from .channel_major import normalise, project
 from .padding import counted_bodies, counted_positions, counting
+from .tracing import has_hooks
 
 
 class JointGate(nn.Sequential):
@@ -139,6 +140,40 @@ def block_sizes(channels: Sequence[int], blocks: Sequence[int]) -> list[BlockSiz
     return sizes
 
 
+class FrameMixing(nn.Module):
+    """Mix frames, then normalise: the temporal part of a block, which applies `dropout` together with the residual."""
+
+    dropout: nn.Dropout | nn.Dropout2d
+
+    @property
+    def last_norm(self) -> nn.BatchNorm2d:
+        """Return the BatchNorm of the result."""
+        raise NotImplementedError
+
+    def mixed(self, x: Tensor) -> Tensor:
+        """Return what `last_norm` normalises: (C, T, B, V) -> (C, T / stride, B, V)."""
+        raise NotImplementedError
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(C, T, B, V) -> (C, T / stride, B, V)."""
+        return normalise(self.last_norm, self.mixed(x))
+
+
+def drop_path_rates(last: float, blocks: int) -> list[float]:
+    """Return the probability of `keep_paths` for each block: it grows linearly with depth, from 0 to `last`."""
+    return [last * number / max(1, blocks - 1) for number in range(blocks)]
+
+
+def keep_paths(x: Tensor, probability: float) -> Tensor:
+    """Set the features (C, T, B, V) of whole bodies to zero, and scale the others so that the expectation stays.
+
+    Stochastic depth (Huang et al., ECCV 2016; DropPath): a body skips the block, since the residual is added to zeros.
+    Bodies are drawn on their own, also two of one clip. There are no parameters. The draws follow torch's seed.
+    """
+    kept = torch.rand(x.shape[2], device=x.device) >= probability
+    return x * (kept / (1 - probability)).to(x.dtype)[:, None]
+
+
 class Block(nn.Module):
     """Mix joints, weight frames and joints, mix frames; with a residual around all of it.
 
@@ -148,10 +183,14 @@ class Block(nn.Module):
         attention: keeps the shape.
         temporal: mixes frames and has the stride: (C', T, B, V) -> (C', T / stride, B, V). Its `dropout` is applied
             here, together with the residual.
+        drop_path: the probability with which all but the residual is left out for a body, see `keep_paths`.
     """
 
-    def __init__(self, size: BlockSize, spatial: nn.Module, attention: nn.Module, temporal: nn.Module) -> None:
+    def __init__(
+        self, size: BlockSize, spatial: nn.Module, attention: nn.Module, temporal: FrameMixing, drop_path: float = 0.0
+    ) -> None:
         super().__init__()
+        self.drop_path = drop_path
         self.spatial = spatial
         self.norm = nn.BatchNorm2d(size.channels)
         self.attention = attention
@@ -164,9 +203,13 @@ class Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(C, T, B, V) -> (C', T / stride, B, V)."""
         mixed = self.attention(normalise(self.norm, self.spatial(x), relu=True))
-        dropout = self.temporal.dropout
-        assert isinstance(dropout, nn.Dropout | nn.Dropout2d)
-        mixed, shortcut = self.temporal(mixed), self.shortcut(x)
+        dropout, norm, shortcut = self.temporal.dropout, self.temporal.last_norm, self.shortcut(x)
+        drops_paths = self.drop_path > 0 and self.training
+        if not drops_paths and not has_hooks(self.temporal) and cpu_kernels.can_close(norm, dropout, shortcut):
+            return cpu_kernels.close(norm, dropout, self.temporal.mixed(mixed), shortcut)
+        mixed = self.temporal(mixed)
+        if drops_paths:
+            mixed = keep_paths(mixed, self.drop_path)
         probability = dropout.p if dropout.training else 0.0
         if gpu_kernels.can_drop_and_sum(mixed, shortcut) and (probability == 0 or isinstance(dropout, nn.Dropout)):
             return gpu_kernels.dropped_sum(mixed, shortcut, probability)

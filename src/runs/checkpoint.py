@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ..models.batchnorm_stats import UNKNOWN_BATCHES, statistics_lag
 from ..models.registry import family_config
-from ..settings.run import RunConfig
+from ..settings.run import EndOfRun, RunConfig
 from ..skeleton import layout_facts
 from ..tasks.measures import Measures, measures_from
 from ..utils.config import Layer, merge
@@ -39,7 +39,8 @@ class Checkpoint:
 
     Attributes:
         model, optimizer, scheduler, scaler: their states.
-        ema, ema_steps: the averaged parameters by name, empty for a run without them, and the number of averaged steps.
+        ema, ema_steps: the averaged parameters by name, empty for a run without them, and the number of averaged steps
+            or, of an average over epochs, of finished epochs.
         window: the gradients of the batches since the last update.
         guard: the counts of skipped batches and steps, in total and in a row.
         epoch: the last finished epoch, counted from 0; -1 in the first one.
@@ -89,6 +90,10 @@ class Checkpoint:
     def has_best(self) -> bool:
         """Whether an epoch of the run had a result."""
         return self.best_acc != self.task_measures.primary_metric.worst
+
+    def is_end(self, end: EndOfRun) -> bool:
+        """Return whether a run with this `end` ends with this state."""
+        return not self.within and end.is_after(self.epoch, self.best_epoch if self.has_best else None)
 
     @property
     def progress(self) -> tuple[int, int]:

@@ -29,7 +29,10 @@ _LOGBOOK = ("*.jsonl", "*.csv")
 # Keys that summaries of all versions have.
 _FIGURES = ("seed", "parameters", "best_epoch")
 _NAMES = ("model", "dataset", "split")
+# How a run can end: the values of `ended` in its summary.
+ALL_EPOCHS, EARLY_STOPPING = "all epochs", "early stopping"
 SEQUENCE_FILE = "sequence.json"  # marks the folder of a training sequence, whose runs are in subfolders
+SWEEP_FILE = "sweep.json"  # likewise that of a sweep
 
 
 class RunFolder:
@@ -129,6 +132,10 @@ class RunFolder:
         """Return all checkpoints."""
         return sorted(self.checkpoints.glob("*.pth"))
 
+    def archives(self) -> list[Path]:
+        """Return the folders of the epochs that the run had before it was resumed from an earlier one."""
+        return sorted(self.path.glob("superseded*"))
+
     @classmethod
     def create(cls, output_root: Path) -> "RunFolder":
         """Make today's next folder `run-YYYY-MM-DD`, then `run-YYYY-MM-DD_2` and so on.
@@ -214,7 +221,7 @@ class RunFolder:
         Raises:
             UserError: they cannot be copied; no partial copy is left.
         """
-        taken = len(list(self.path.glob("superseded*")))
+        taken = len(self.archives())
         kept = self.path / (f"superseded_{taken + 1}" if taken else "superseded")
         logbook = [path for pattern in _LOGBOOK for path in self.path.glob(pattern)]
         files = {

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ..tasks.recipe import TaskRecipe
 from ..utils.errors import UserError
 from ..utils.root_folders import RootFolders, folders_below, is_file, outermost
-from .folder import SEQUENCE_FILE, RunFolder, runs_in
+from .folder import SEQUENCE_FILE, SWEEP_FILE, RunFolder, runs_in
 from .shipped_weights import list_pretrained, pretrained_file
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ _log = logging.getLogger(__name__)
 
 LATEST = "latest"
 _CLASSIFICATION = TaskRecipe()
-_LEVELS, _SEQUENCE_LEVELS = 2, 3  # <output root>/<seeds>/<run>, <sequence>/<data>/<model>/<run>
+_LEVELS, _PLANNED_LEVELS = 2, 3  # <output root>/<seeds>/<run>, <sequence>/<data>/<model>/<run> and likewise of a sweep
 _NAMES_SUGGESTED = 5
 
 # A run and its configuration.
@@ -34,7 +34,7 @@ FoundRun = tuple[RunFolder, Mapping[str, Any]]
 
 
 def find_runs(output_root: Path) -> "list[Run]":
-    """Return the runs in a folder, in its subfolders, and in sequences, newest first.
+    """Return the runs in a folder, in its subfolders, in sequences and in sweeps, newest first.
 
     The archive that a run makes when it is resumed from an earlier checkpoint is a run too. A missing folder has none.
 
@@ -43,15 +43,23 @@ def find_runs(output_root: Path) -> "list[Run]":
     """
     from .results import read_run  # a command that resumes or evaluates one run does not need it
 
+    return [read_run(run.path, output_root) for run in run_folders(output_root)]
+
+
+def run_folders(output_root: Path) -> list[RunFolder]:
+    """Return the folders of the runs that `find_runs` reads.
+
+    Raises:
+        UserError: the folder cannot be read, or is not a folder.
+    """
     try:
         inside = [each for each in sorted(output_root.iterdir()) if not each.name.startswith(".") and _is_folder(each)]
     except FileNotFoundError:
         return []
     except OSError as error:
         raise UserError(f"Cannot read the folder of runs {output_root}: {error.strerror or error}.") from error
-    levels = _SEQUENCE_LEVELS if _is_sequence(output_root) else _LEVELS
-    runs = sorted(map(RunFolder, _folders_of_runs(inside, levels - 1)), key=_age, reverse=True)
-    return [read_run(run.path, output_root) for run in runs]
+    levels = _PLANNED_LEVELS if _is_planned(output_root) else _LEVELS
+    return sorted(map(RunFolder, _folders_of_runs(inside, levels - 1)), key=_age, reverse=True)
 
 
 def choose_runs(output_root: Path, wanted: Sequence[str]) -> "list[Run]":
@@ -82,10 +90,10 @@ def is_run(path: Path) -> bool:
 
 def _folders_of_runs(roots: Iterable[Path], levels: int) -> Iterator[Path]:
     """Yield the folders of the runs below `roots`, with their archives; those of a sequence lie deeper."""
-    for each in folders_below(roots, lambda path: is_run(path) or _is_sequence(path), deepest=levels):
-        for run in [each] if is_run(each) else folders_below([each], is_run, deepest=_SEQUENCE_LEVELS):
+    for each in folders_below(roots, lambda path: is_run(path) or _is_planned(path), deepest=levels):
+        for run in [each] if is_run(each) else folders_below([each], is_run, deepest=_PLANNED_LEVELS):
             yield run
-            yield from filter(is_run, run.glob("superseded*"))
+            yield from filter(is_run, RunFolder(run).archives())
 
 
 def _age(run: RunFolder) -> tuple[str, int, float]:
@@ -97,8 +105,9 @@ def _age(run: RunFolder) -> tuple[str, int, float]:
     return *run.sort_key, written
 
 
-def _is_sequence(path: Path) -> bool:
-    return is_file(path / SEQUENCE_FILE)
+def _is_planned(path: Path) -> bool:
+    """Return whether a folder is that of a training sequence or a sweep, whose runs lie deeper."""
+    return is_file(path / SEQUENCE_FILE) or is_file(path / SWEEP_FILE)
 
 
 def _is_folder(path: Path) -> bool:
@@ -137,8 +146,8 @@ def find_run(
     It is also equal in what the `recipe` of the task compares.
 
     Runs in the output folder come first. Below the input folders, which may hold copies from several sessions, it is
-    the most advanced run of the latest day with a readable checkpoint. Runs of a training sequence are excluded there:
-    the sequence itself resumes them.
+    the most advanced run of the latest day with a readable checkpoint. Runs of a training sequence or a sweep are
+    excluded there: the same command resumes them.
     """
     wanted = _identity(config), recipe.identity(config)
 
@@ -163,9 +172,9 @@ def newest_run(folder: Path, is_wanted: Callable[[RunFolder, Mapping[str, Any]],
 
 
 def attached_runs(output_root: Path, input_roots: Sequence[Path]) -> list[RunFolder]:
-    """Return the runs below the input folders, except those in the output folder and in training sequences."""
+    """Return the runs below the input folders, except those in the output folder, in sequences and sweeps."""
     outputs = output_root.resolve()
-    return runs_below(input_roots, lambda folder: folder.resolve() == outputs or _is_sequence(folder))
+    return runs_below(input_roots, lambda folder: folder.resolve() == outputs or _is_planned(folder))
 
 
 def runs_below(roots: Sequence[Path], skip: Callable[[Path], bool] = lambda _: False) -> list[RunFolder]:

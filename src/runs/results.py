@@ -236,13 +236,9 @@ def _teachers(path: Path, config: Mapping[str, Any]) -> list[str]:
 
 
 def _teacher(path: Path, checkpoint: str) -> str:
-    """Return the model of the run of a teacher's checkpoint; if that run is missing, its name.
-
-    Student and teacher may have been moved together, so the search includes the folders beside the student.
-    """
+    """Return the model of the run of a teacher's checkpoint; if that run is missing, its name."""
     parts = Path(checkpoint).parts
-    beside = [path.parent.joinpath(*parts[-3:]), path.parent.parent.joinpath(*parts[-4:])]
-    for path_of_teacher in (Path(checkpoint), *beside):
+    for path_of_teacher in places_of_teacher(path, checkpoint):
         run = RunFolder(path_of_teacher.parent.parent)
         try:
             model = _section(run.read_config(), "model").get("name") if _exists(run.config) else None
@@ -251,3 +247,12 @@ def _teacher(path: Path, checkpoint: str) -> str:
         if isinstance(model, str):
             return model
     return parts[-3] if len(parts) > 2 else checkpoint
+
+
+def places_of_teacher(path: Path, checkpoint: str) -> list[Path]:
+    """Return the paths at which a teacher of the run `path` may be: its checkpoint's own, and those beside the run.
+
+    Student and teacher may have been moved together.
+    """
+    parts = Path(checkpoint).parts
+    return [Path(checkpoint), path.parent.joinpath(*parts[-3:]), path.parent.parent.joinpath(*parts[-4:])]

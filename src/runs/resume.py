@@ -206,7 +206,7 @@ def _find(
             "without --resume."
         )
     facts |= {"run": str(run.path), "origin": str(path)}
-    facts["finished"] = run.finished and checkpoint.epoch + 1 >= config.epochs
+    facts["finished"] = run.finished and checkpoint.is_end(config.end)
     facts["changed"] = _refuse_changes(checkpoint.config, config, path, explicit_keys, recipe)
     if not facts["finished"]:
         _log_changes(checkpoint.config, config, facts["changed"])
@@ -265,6 +265,8 @@ def _refuse_changes(
     old, new = flatten(asdict(before)), flatten(asdict(now))
     rules = ResumeRules(HARMLESS, _FIXED) + recipe.resume_rules(before, now)
     harmless = rules.harmless if before.amp and now.amp else (*rules.harmless, "hardware.amp_dtype")
+    if before.early_stopping.patience and now.early_stopping.patience:  # which decides in tested epochs
+        harmless = tuple(key for key in harmless if key != "test_every")
     differing = [key for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key)]
     changed = [key for key in differing if not covers(harmless, key)]
     refused = [key for key in changed if key not in explicit_keys or covers(rules.fixed, key)]

@@ -11,6 +11,13 @@ from torch import nn
 
 _log = logging.getLogger(__name__)
 
+_SLOWER = (
+    "--compile makes training on a CPU slower: LAST's own CPU kernels take about half the time of compiled code, which "
+    "cannot use them. Leave --compile out; --amp helps on processors with bf16, and the extra `fast` on all."
+)
+# Training has five numbers of bodies, from one to two of each clip, testing has as many, and both have shorter last
+# batches; behind torch's own limit, 8, it would run the others uncompiled.
+_MOST_SHAPES = 32
 _GRAPHS = "reduce-overhead"  # torch's name of the mode that captures CUDA graphs
 
 
@@ -25,7 +32,10 @@ def compile_where_possible(model: nn.Module, device: torch.device, graphs: bool 
     except Exception as error:  # any error of a missing or broken compiler; the model works without it
         _log.warning("--compile is left out: this machine cannot compile (%s).", str(error).strip().partition("\n")[0])
         return False
+    if device.type == "cpu":
+        _log.warning(_SLOWER)
     torch._dynamo.config.suppress_errors = True  # shapes that cannot be compiled run uncompiled
+    torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, _MOST_SHAPES)
     model.compile(dynamic=False, mode=_GRAPHS if graphs and device.type == "cuda" else None)
     _log.info("The model compiles itself in its first steps, which take long for that.")
     return True

@@ -12,6 +12,7 @@ from .intervals import IntervalsConfig
 from .splits import MOST_FOLDS
 
 SLOWEST, FASTEST = 0.5, 1000.0  # plausible frames per second
+_ROUNDING = 1e-9
 FrameRate = Annotated[float, ZeroOrAtLeast(SLOWEST), Interval(ge=0.0, le=FASTEST)]
 Number = Annotated[int, Interval(ge=0, le=2**31 - 1)]  # a clip's subject, camera, setup or action, as in a store
 
@@ -76,6 +77,15 @@ class AugmentConfig:
         drop_probability: the probability that a clip loses joints, limbs or frames at all; the others stay whole, so
             that a model also learns from complete clips.
         drop_axis: the probability that a clip has zeros in one of its coordinates.
+        mask_crop: the largest share of a clip's frames that are missing before and after a part that stays.
+        drop_body: the probability that one of the two bodies of a clip is absent.
+        exchange_bodies: the probability that the second of two bodies becomes the first, which defines the origin.
+        drift_metres: how far, as a root mean square, each coordinate of a joint drifts from its place during a clip.
+        time_warp: the largest relative change of speed within a clip.
+        mix_add, mix_splice, mix_axes: the probability that a clip is mixed with another of its batch: as a weighted
+            sum, one after the other, or with one coordinate of the other; see `data.loading.mixing`.
+        mix_share: the largest share that the other clip has in a sum or in the frames.
+        anneal: the share of the epochs, at the end, during which all of the above fall to none.
         added: augmentations of the package `data.loading.augmentations` by name, each with its settings.
     """
 
@@ -91,7 +101,29 @@ class AugmentConfig:
     drop_frames: Annotated[float, Interval(ge=0.0, le=0.9)] = 0.0
     drop_probability: Annotated[float, Interval(ge=0.0, le=1.0)] = 0.5
     drop_axis: Annotated[float, Interval(ge=0.0, le=1.0)] = 0.0
+    mask_crop: Annotated[float, Interval(ge=0.0, le=0.9)] = 0.0
+    drop_body: Annotated[float, Interval(ge=0.0, le=1.0)] = 0.0
+    exchange_bodies: Annotated[float, Interval(ge=0.0, le=1.0)] = 0.0
+    drift_metres: Annotated[float, Interval(ge=0.0, le=1.0)] = 0.0
+    time_warp: Annotated[float, Interval(ge=0.0, le=0.9)] = 0.0
+    mix_add: Annotated[float, Interval(ge=0.0, le=1.0)] = 0.0
+    mix_splice: Annotated[float, Interval(ge=0.0, le=1.0)] = 0.0
+    mix_axes: Annotated[float, Interval(ge=0.0, le=1.0)] = 0.0
+    mix_share: Annotated[float, Interval(gt=0.0, le=0.5)] = 0.5
+    anneal: Annotated[float, Interval(ge=0.0, le=1.0)] = 0.0
     added: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if (total := self.mix_add + self.mix_splice + self.mix_axes) > 1 + _ROUNDING:
+            raise UserError(
+                f"data.augment: a clip is mixed in one way at most, so mix_add: {self.mix_add:g}, mix_splice: "
+                f"{self.mix_splice:g} and mix_axes: {self.mix_axes:g} should add up to at most 1, not {total:g}."
+            )
+
+    @property
+    def mixes(self) -> bool:
+        """Tell whether clips are mixed with others."""
+        return max(self.mix_add, self.mix_splice, self.mix_axes) > 0
 
 
 @dataclass

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field, fields
 from typing import Annotated, Any, Literal
 
+from ..utils.errors import UserError
 from ..utils.limits import LARGEST_SEED, Interval
 from .data import DataConfig, HardwareConfig
 from .distillation import DistillationConfig
@@ -37,10 +38,59 @@ class CheckpointConfig:
 
 
 @dataclass
+class EarlyStoppingConfig:
+    """Settings of early stopping: the number of epochs without improvement after which training ends; 0 disables it."""
+
+    patience: Annotated[int, Interval(ge=0, le=1_000_000)] = 0
+
+
+@dataclass(frozen=True)
+class EndOfRun:
+    """When a run ends. It has no state, so that a resumed run ends where it would have ended.
+
+    Attributes:
+        epochs: the planned epochs.
+        patience: the number of epochs without improvement after which it ends before; 0 for never.
+        test_every: the number of epochs between tests; early stopping decides in tested epochs only.
+    """
+
+    epochs: int
+    patience: int
+    test_every: int
+
+    def is_after(self, epoch: int, best_epoch: int | None) -> bool:
+        """Tell whether the run ends with a finished epoch.
+
+        Args:
+            epoch: the last finished epoch, counted from 0; -1 before the first.
+            best_epoch: the epoch with the best result so far; None if no epoch has had one.
+        """
+        return epoch + 1 >= self.epochs or self.is_early_after(epoch, best_epoch)
+
+    def is_early_after(self, epoch: int, best_epoch: int | None) -> bool:
+        """Tell whether early stopping ends the run with a finished epoch; see `is_after`."""
+        is_tested = (epoch + 1) % self.test_every == 0
+        return best_epoch is not None and is_tested and 0 < self.patience <= epoch - best_epoch
+
+
+@dataclass
 class EmaConfig:
-    """Settings of the exponential moving average of the weights; a decay of 0 disables it."""
+    """Settings of averaged weights, which are tested and saved beside the trained ones. By default there are none.
+
+    Attributes:
+        decay: the weight of the previous average in a step, of an exponential moving average; 0 disables it.
+        last_epochs: the number of epochs at the end of the run whose final weights are averaged instead; 0 disables it.
+    """
 
     decay: Annotated[float, Interval(ge=0.0, le=0.999999)] = 0.0
+    last_epochs: Annotated[int, Interval(ge=0, le=1_000_000)] = 0
+
+    def __post_init__(self) -> None:
+        if self.decay > 0 and self.last_epochs > 0:
+            raise UserError(
+                f"ema.decay: {self.decay:g} and ema.last_epochs: {self.last_epochs} are two averages of the weights. "
+                "Set one of them to 0."
+            )
 
 
 @dataclass
@@ -93,6 +143,7 @@ class RunConfig:
     ema: EmaConfig = field(default_factory=EmaConfig)
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
     distributed: DistributedConfig = field(default_factory=DistributedConfig)
+    early_stopping: EarlyStoppingConfig = field(default_factory=EarlyStoppingConfig)
     max_hours: Annotated[float, Interval(ge=0.0, le=1_000_000.0)] = 0.0
     distillation: DistillationConfig = field(default_factory=DistillationConfig)
 
@@ -119,6 +170,11 @@ class RunConfig:
     def fixed_augmentations(self) -> int:
         """Return the number of fixed augmentations per clip in the whole run; 0 for a fresh one every time."""
         return self.distillation.fixed_augmentations if self.distillation.teachers else 0
+
+    @property
+    def end(self) -> "EndOfRun":
+        """Return when the run ends."""
+        return EndOfRun(self.epochs, self.early_stopping.patience, self.test_every)
 
     @property
     def trains_unlabelled(self) -> bool:

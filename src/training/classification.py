@@ -58,7 +58,32 @@ class Classification(Task):
     def forward(self, batch: Batch) -> TaskOutput:
         """Return the loss over a batch and the logits (N, K)."""
         logits = self.model(batch.streams, batch.bodies, batch.body_slots, **batch.masks)
-        return TaskOutput(self.cross_entropy(logits, batch.labels), logits)
+        return TaskOutput(self.label_loss(logits, batch), logits)
+
+    def label_loss(self, logits: Tensor, batch: Batch) -> Tensor:
+        """Return the mean cross-entropy of logits (N, K) over the clips of a batch, mixed or not."""
+        if batch.partners is None:
+            return self.cross_entropy(logits, batch.labels)
+        return self.mixed_losses(logits, batch).mean()
+
+    def mixed_losses(self, logits: Tensor, batch: Batch, counts: Tensor | None = None) -> Tensor:
+        """Return the weighted cross-entropy of each clip, (N,).
+
+        A mixed clip has two labels, each with its share, the weight of its class and label smoothing. This equals the
+        cross-entropy with the sum of both smoothed labels, since it is linear in them.
+
+        Args:
+            logits: (N, K).
+            batch: the clips.
+            counts: (N,) bool, the clips whose labels count; None if all do.
+        """
+        own = self.clip_losses(logits, batch.labels)
+        own = own if counts is None else own * counts
+        if batch.partners is None or batch.partner_shares is None:
+            return own
+        other = self.clip_losses(logits, batch.labels[batch.partners])
+        other = other if counts is None else other * counts[batch.partners]
+        return (1 - batch.partner_shares) * own + batch.partner_shares * other
 
     def cross_entropy(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Return the mean cross-entropy of logits (N, K), in float32 at least."""

@@ -84,7 +84,7 @@ def _bad_clips(data: "TrainingData", skipped: list[SkippedBatch], names: Any) ->
     for each in skipped:
         if each.cause != "inputs":
             continue
-        batch = data.source[BatchIndices(each.batch.indices, each.batch.rng_keys)]
+        batch = data.source[_sampled(each)]
         streams = data.pipeline(batch, training=True)
         bad = ~torch.stack([stream.isfinite().flatten(1).all(dim=1) for stream in streams.values()]).all(dim=0)
         found.update(dict.fromkeys(str(name) for name in names[batch.indices[bad].cpu().numpy()]))
@@ -97,13 +97,17 @@ def _activations(state: TrainState, data: "TrainingData", skipped: SkippedBatch)
     A layer that has hooks is called as a module, not computed by a faster function.
     """
     device = next(state.task.parameters()).device
-    batch = data.source[BatchIndices(skipped.batch.indices, skipped.batch.rng_keys)].to(device)
+    batch = data.source[_sampled(skipped)].to(device)
     batch = data.pipeline.prepared(batch, training=True)
     streams = state.guard.sanitize_inputs(batch.streams)
     state.task.train()
     with torch.no_grad(), state.precision.autocast(), _outputs(state.task.model) as outputs:
         state.task(batch.with_streams(streams))
     return outputs
+
+
+def _sampled(skipped: SkippedBatch) -> BatchIndices:
+    return BatchIndices(skipped.batch.indices, skipped.batch.rng_keys, skipped.batch.strength)
 
 
 @contextmanager

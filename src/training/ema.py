@@ -42,6 +42,9 @@ class WeightAverage:
         torch._foreach_mul_(difference, weight)
         torch._foreach_add_(average, difference)
 
+    def end_epoch(self, epoch: int) -> None:
+        """Note the end of an epoch, counted from 0; a moving average follows the steps alone."""
+
     @contextmanager
     def applied(self) -> Iterator[None]:
         """Set the model's parameters to the average while the block runs."""

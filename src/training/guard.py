@@ -40,10 +40,11 @@ _SCALE_SEARCH = 24  # overflows in a row, beyond those allowed, that take a Grad
 
 @dataclass(frozen=True)
 class BatchId:
-    """Identity of a batch: the store indices of its clips and the RNG keys of their augmentation."""
+    """Identity of a batch: its clips' store indices, the RNG keys of their augmentation, and its strength."""
 
     indices: Tensor
     rng_keys: Tensor
+    strength: float = 1.0
 
 
 @dataclass(frozen=True)

@@ -13,13 +13,14 @@ from ..runs.checkpoint import Checkpoint
 from ..runs.checkpoint_model import load_weights
 from ..runtime.distributed import World
 from ..runtime.precision import Precision
-from ..settings.run import RunConfig
+from ..settings.run import EmaConfig, RunConfig
 from ..tasks.task import Task
 from ..utils.errors import UserError
 from .ema import WeightAverage
 from .epoch_metrics import EpochMetrics
 from .gradient_accumulation import GradientAccumulator
 from .guard import NanGuard, SkipCounts
+from .last_epochs import LastEpochsAverage
 from .optim import build_optimizer
 from .resume_check import Sizes, refuse_other_state
 from .run_progress import EpochState, RunProgress
@@ -54,7 +55,7 @@ class TrainState:
         self.schedule = build_schedule(self.optimizer, self.optimization)
         self.precision = Precision(config.amp, config.hardware.amp_dtype, device)
         self.guard = NanGuard(task, config.nan_guard, device, world)
-        self.average = WeightAverage(task.model, config.ema.decay) if config.ema.decay > 0 else None
+        self.average = _average(task.model, config.ema, config.epochs)
         sums = config.gradient_accumulation_steps > 1 or self.precision.scaler.is_enabled()
         self.accumulation = GradientAccumulator(task.parameters(), sums, device)
         self.progress = RunProgress(task.measures.primary_metric.worst)
@@ -66,6 +67,11 @@ class TrainState:
     def has_best(self) -> bool:
         """Whether an epoch had a result."""
         return self.progress.best != self.task.measures.primary_metric.worst
+
+    @property
+    def best_epoch(self) -> int | None:
+        """The epoch with the best result; None if no epoch had one."""
+        return self.progress.best_epoch if self.has_best else None
 
     def begin_epoch(self) -> None:
         """Start an epoch with empty counts."""
@@ -156,6 +162,13 @@ class TrainState:
         optimizer.step()
         for _ in range(checkpoint.epoch + 1):
             self.schedule.step()
+
+
+def _average(model: nn.Module, how: EmaConfig, epochs: int) -> WeightAverage | None:
+    """Return the average of a model's weights that the configuration asks for."""
+    if how.decay > 0:
+        return WeightAverage(model, how.decay)
+    return LastEpochsAverage(model, how.last_epochs, epochs) if how.last_epochs > 0 else None
 
 
 def _distributed(task: Task, device: torch.device, world: World, *, sync_batchnorm: bool) -> nn.Module:

@@ -22,6 +22,7 @@ from ..settings.run import RunConfig
 from ..skeleton import layout_facts
 from ..tasks.task import Task
 from ..utils.errors import TrainingDiverged
+from ..utils.numbers import counted
 from .divergence_report import report_divergence
 from .epoch_report import banner, epoch_line, refuse_no_result, training_columns
 from .epoch_tests import EpochTests
@@ -101,7 +102,7 @@ class Trainer:
             with self.watch.listening(patiently=self.world.size > 1):
                 try:
                     self.pace.begin()
-                    while state.progress.epoch < self.config.epochs:
+                    while not self.config.end.is_after(state.progress.epoch - 1, state.best_epoch):
                         self._train_epoch()
                         self._finish_epoch(self._evaluate(), logbook)
                 except Stopped as stop:
@@ -114,7 +115,24 @@ class Trainer:
         except TrainingDiverged as error:
             raise report_divergence(error, state, self.data, self.run, self.world) from error
         self.files.finalize(self._checkpoint)
+        if self.stopped_early:
+            _log.info(self._early_stop_message())
         return None
+
+    @property
+    def stopped_early(self) -> bool:
+        """Whether early stopping has ended the training before its last epoch."""
+        epoch = self.state.progress.epoch - 1
+        return epoch + 1 < self.config.epochs and self.config.end.is_early_after(epoch, self.state.best_epoch)
+
+    def _early_stop_message(self) -> str:
+        metric, patience = self.measures.primary_metric.title, self.config.early_stopping.patience
+        progress = self.state.progress
+        return (
+            f"Early stopping: {metric} on the validation clips has not improved for {counted(patience, 'epoch')}, "
+            f"since epoch {progress.best_epoch}. The run is finished after {progress.epoch} of {self.config.epochs} "
+            "epochs."
+        )
 
     def _train_epoch(self) -> None:
         """Train on the remaining clips of the epoch."""
@@ -128,7 +146,7 @@ class Trainer:
             for clips, own in sampler.parts():
                 fetch_started = time.perf_counter()
                 batch = next(batches)
-                note = BatchId(batch.indices, batch.rng_keys)
+                note = BatchId(batch.indices, batch.rng_keys, batch.strength)
                 batch = batch.to(self.device)
                 epoch.waited += time.perf_counter() - fetch_started
                 self._train_batch(batch, note, LocalBatch(clips, own))
@@ -181,6 +199,8 @@ class Trainer:
 
     def _evaluate(self) -> dict[str, Any]:
         """Return the epoch's row: metrics of training, of the test part and of the validation part, if any."""
+        if self.state.average is not None:
+            self.state.average.end_epoch(self.state.progress.epoch)
         return {**training_columns(self.state, self.data.sampler.num_clips, self.device), **self.tests.columns()}
 
     def _finish_epoch(self, row: dict[str, Any], logbook: Logbook | None) -> None:

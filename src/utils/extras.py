@@ -19,6 +19,7 @@ EXTRAS = {
     "tensorboard": ("tensorboard",),
     "completion": ("argcomplete",),
     "serve": ("fastapi", "uvicorn", "websockets", "prometheus_client"),
+    "fast": ("numba",),
     "parquet": ("pyarrow",),
     "bvh": ("pybvh",),
     "sleap": ("h5py",),

@@ -50,12 +50,21 @@ def remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-@cache
-def _remove_abandoned(folder: Path) -> None:
-    """Remove abandoned temporary files in a folder; ignore those that cannot be removed."""
+def abandoned(folder: Path) -> list[Path]:
+    """Return the temporary files and folders in a folder that are older than a day; none if it cannot be read."""
+    found = []
     with suppress(OSError):
         for entry in os.scandir(folder):
             if _TEMPORARY.fullmatch(entry.name):
                 with suppress(OSError):
                     if time.time() - entry.stat(follow_symlinks=False).st_mtime > _ABANDONED_S:
-                        remove(Path(entry.path))
+                        found.append(Path(entry.path))
+    return sorted(found)
+
+
+@cache
+def _remove_abandoned(folder: Path) -> None:
+    """Remove abandoned temporary files in a folder; ignore those that cannot be removed."""
+    for path in abandoned(folder):
+        with suppress(OSError):
+            remove(path)

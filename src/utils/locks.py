@@ -61,6 +61,15 @@ def sole_writer(
         release()
 
 
+def is_locked(folder: Path) -> bool:
+    """Return whether another process, or another part of this one, holds the lock of a folder."""
+    try:
+        with sole_writer(folder, "", makes=False):
+            return False
+    except UserError:
+        return True
+
+
 if sys.platform == "win32":
 
     def _acquire(path: Path, *, waits: bool, makes: bool) -> Callable[[], None]:

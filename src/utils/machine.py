@@ -3,6 +3,7 @@
 import os
 import platform
 from pathlib import Path
+from typing import Any
 
 CPU_INFO = Path("/proc/cpuinfo")
 
@@ -17,3 +18,8 @@ def processor() -> str:
     lines = CPU_INFO.read_text(encoding="utf-8").splitlines() if CPU_INFO.is_file() else []
     names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     return next(names, platform.processor() or platform.machine())
+
+
+def machine_facts() -> dict[str, Any]:
+    """Return the processor, the number of usable cores and the system, without the machine's name."""
+    return {"cpu": processor(), "cores": usable_cores(), "system": f"{platform.system()} {platform.machine()}"}

@@ -12,7 +12,15 @@ def percent(share: float) -> str:
     return f"{100 * share:.0f} %" if share >= 0.1 else f"{100 * share:.1f} %"
 
 
+def file_size(size_bytes: int) -> str:
+    """Return a size in bytes with its unit: `12 KiB`, `3.4 MiB`, `1.2 GiB`."""
+    for exponent, unit in ((30, "GiB"), (20, "MiB")):
+        if size_bytes >= 1 << exponent:
+            return f"{size_bytes / 2**exponent:.1f} {unit}"
+    return f"{size_bytes / 2**10:.0f} KiB"
+
+
 def _plural(noun: str) -> str:
-    if noun.endswith("y"):
+    if noun.endswith("y") and noun[-2:] not in ("ay", "ey", "oy"):
         return f"{noun[:-1]}ies"
     return f"{noun}es" if noun.endswith("s") else f"{noun}s"

@@ -44,6 +44,7 @@ _TYPE_NAMES: dict[Any, str] = {
     str: "text",
 }
 _MOST_NAMED = 12  # keys in one message
+_MOST_PLACES = 3  # more sections have a key of this name than a hint can list
 
 
 class _FirstError(FailFast):
@@ -100,7 +101,7 @@ def _problems(
             problem = "a name should be UTF-8 text."
         elif annotation is None:
             known = list(annotations_of(_annotation_at(schema, path[:-1])[1]))
-            problem = _unknown_key([str(name) for name in path], value, known)
+            problem = _unknown_key([str(name) for name in path], value, known, schema)
         else:
             problem = _problem(each, annotation, value)
         yield [str(name) for name in path], problem
@@ -291,12 +292,18 @@ def _wrong_type(annotation: Any, value: Any, wrong: Any) -> str:
     return f"{'no value' if value is None else short(value)} should be {_type_name(annotation)}{advice}."
 
 
-def _unknown_key(path: Sequence[str], value: Any, known: Sequence[str]) -> str:
+def _unknown_key(path: Sequence[str], value: Any, known: Sequence[str], schema: Any) -> str:
     *section, name = path
     if present := present_key(name, known):
         return f"was renamed: write {'.'.join([*section, present])} (its value is {short(value)})."
     alias = ALIASES.get(name, "")
-    advice = f" Did you mean {alias!r}?" if alias.partition(".")[0] in known else suggestion(name, known)
+    elsewhere = [".".join(each) for each in _places(schema, name)]
+    if alias.partition(".")[0] in known:
+        advice = f" Did you mean {alias!r}?"
+    elif 0 < len(elsewhere) <= _MOST_PLACES:
+        advice = f" Did you mean {' or '.join(map(repr, elsewhere))}?"
+    else:
+        advice = suggestion(name, known)
     if name == "<<":
         advice = " YAML's merging of mappings has no meaning here: write the keys out."
     elif not advice and len(known) <= _MOST_NAMED:
@@ -304,6 +311,15 @@ def _unknown_key(path: Sequence[str], value: Any, known: Sequence[str]) -> str:
     elif not advice:
         advice = f" Known here: {', '.join(known[:_MOST_NAMED])} and {len(known) - _MOST_NAMED} more."
     return f"unknown key (its value is {short(value)}).{advice}"
+
+
+def _places(section: Any, name: str) -> Iterator[tuple[str, ...]]:
+    """Yield the paths of the keys of this name in a section and in those below it."""
+    for key, annotation in annotations_of(section).items():
+        if key == name:
+            yield (key,)
+        if is_dataclass(annotation):
+            yield from ((key, *path) for path in _places(annotation, name))
 
 
 def _choices(annotation: Any) -> tuple[str, ...]:

@@ -42,7 +42,7 @@ def test_commands_are_offered_by_their_beginning(tmp_path: Path) -> None:
     [
         ("last-har train --mod", {"--model"}),
         ("last-har train --model ", MODELS),
-        ("last-har runs c", {"compare"}),
+        ("last-har runs c", {"compare", "clean"}),
         ("last-har evaluate --dataset n", {"ntu60", "ntu120", "nw_ucla"}),
         ("last-har distill --method ", {"kl", "dkd", "features", "attention"}),
         ("last-har evaluate --metric ", {""}),

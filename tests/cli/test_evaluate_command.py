@@ -1,6 +1,8 @@
 """The command `evaluate`: where its report goes and what it refuses before it computes."""
 
+import json
 import os
+import re
 import shutil
 import sys
 from collections.abc import Callable
@@ -9,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from last.cli import evaluate as command
-from last.evaluation import evaluate as evaluation
+from last.cli import evaluate_output as command
+from last.evaluation.tested import TestedModel
 from last.runs.checkpoint import read_checkpoint, save_checkpoint
 from last.runs.folder import RunFolder
 
@@ -46,7 +48,7 @@ def test_missing_matplotlib_is_reported_once_and_before_anything_is_computed(
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(evaluation, "predict", interrupt)
+    monkeypatch.setattr(TestedModel, "predict", interrupt)
     assert "last-har[plots]" in cli("evaluate", "--checkpoint", run.last).err
 
 
@@ -63,7 +65,7 @@ def test_a_place_that_cannot_be_written_is_reported_before_anything_is_computed(
     cli: Callable, run: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "taken").write_text("a file")
-    monkeypatch.setattr(evaluation, "predict", lambda *_: pytest.fail("the clips were classified in vain"))
+    monkeypatch.setattr(TestedModel, "predict", lambda *_, **__: pytest.fail("the clips were classified in vain"))
     result = cli("evaluate", "--checkpoint", run.last, "--out", tmp_path / "taken")
     assert result.code == 2
     assert result.err.startswith("error: Cannot write ")
@@ -138,3 +140,69 @@ def test_accuracies_stand_below_each_other_by_their_decimal_point(cli: Callable,
     first = next(index for index, line in enumerate(lines) if "worst first" in line)
     end = lines[first + 1].index("accuracy %") + len("accuracy %")
     assert [line[end - 2 : end - 1] for line in lines[first + 2 : first + 5]] == [".", ".", "."]
+
+
+def test_an_average_at_test_time_is_a_column_beside_the_plain_figures(cli: Callable, run: RunFolder) -> None:
+    result = cli("evaluate", "--checkpoint", run.last, "--crops", 2, "--turns", -15, 15)
+    assert result.code == 0, result.err
+    plain = cli("evaluate", "--checkpoint", run.last).out
+    top1 = re.findall(r"^top-1 +(\S+) %", plain, flags=re.MULTILINE)
+    assert re.findall(r"^top-1 +(\S+) % +\S+ %$", result.out, flags=re.MULTILINE) == top1
+    assert "average of 6 looks: 2 crops, turned by -15 and 15 degrees" in result.out
+    assert "average of" not in plain and "details" not in plain
+
+
+@pytest.mark.parametrize("wrong", [("--crops", 0), ("--crops", 65), ("--turns", 200), ("--weights", "best")])
+def test_impossible_averages_are_refused(cli: Callable, run: RunFolder, wrong: tuple[object, ...]) -> None:
+    result = cli("evaluate", "--checkpoint", run.last, *wrong)
+    assert result.code == 2 and str(wrong[0]) in result.err
+
+
+def test_the_page_lies_beside_the_report_unless_a_file_is_named(cli: Callable, run: RunFolder, tmp_path: Path) -> None:
+    result = cli("evaluate", "--checkpoint", run.path, "--report")
+    page = run.path / "evaluation" / "last-test" / "report.html"
+    assert result.code == 0 and result.out.splitlines()[-1] == f"Page: {page}"
+    named = tmp_path / "named.html"
+    assert cli("evaluate", "--checkpoint", run.path, "--report", named, "--mirror").code == 0
+    words = re.findall(r"<span>(.*?)</span>", named.read_text(encoding="utf-8"))
+    typed = " ".join(words[words.index("evaluate") :][:6])
+    assert typed == f"evaluate --checkpoint {run.last} --mirror --report {named}"
+
+
+def test_a_page_that_cannot_be_written_is_refused_before_anything_is_computed(
+    cli: Callable, run: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "taken").write_text("a file")
+    monkeypatch.setattr(TestedModel, "predict", lambda *_, **__: pytest.fail("the clips were classified in vain"))
+    result = cli("evaluate", "--checkpoint", run.last, "--report", tmp_path / "taken" / "report.html")
+    assert result.code == 2 and "Cannot write" in result.err
+
+
+def test_several_networks_have_a_folder_and_a_table_of_their_own(cli: Callable, run: RunFolder) -> None:
+    result = cli("evaluate", "--checkpoint", run.last, "--checkpoint", run.best, "--details", "--robustness")
+    assert result.code == 0, result.err
+    report = run.path / "evaluation" / "last-test-ensemble_of_2"
+    assert all((report / f"{name}.json").exists() for name in ("metrics", "details", "robustness"))
+    assert "2 networks; the weights are equal" in result.out and "all, summed" in result.out
+    assert "calibration error" in result.out and "missing joints" in result.out
+    assert "Streams: not available: several networks were tested" in result.out
+
+
+def test_two_networks_are_compared_on_the_same_clips(
+    cli: Callable, run: RunFolder, train_once: Callable[..., RunFolder]
+) -> None:
+    result = cli("evaluate", "--checkpoint", run.last, "--compare", run.last)
+    assert result.code == 0, result.err
+    assert re.search(r"difference, with its 95 % interval +\+0.00 \(\+0.0 to \+0.0\)", result.out)
+    assert re.search(r"p of McNemar's exact test +1.0000", result.out)
+    written = json.loads((run.path / "evaluation" / "last-test" / "metrics.json").read_text())["comparison"]
+    assert (written["only_this"], written["only_other"], written["p"]) == (0, 0, 1.0)
+
+
+def test_a_comparison_of_different_clips_is_refused(cli: Callable, run: RunFolder, tmp_path: Path) -> None:
+    checkpoint = read_checkpoint(run.last)
+    other = tmp_path / "other.pth"
+    config = checkpoint.config
+    save_checkpoint(other, replace(checkpoint, config=replace(config, data=replace(config.data, split="other"))))
+    result = cli("evaluate", "--checkpoint", run.last, "--compare", other)
+    assert result.code == 2 and "A comparison that is tested on different clips" in result.err

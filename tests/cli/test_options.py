@@ -11,12 +11,14 @@ import pytest
 
 from last.cli.options import fill, hours, numbers, parse, share
 from last.deploy.export import ExportRequest
-from last.evaluation.evaluate import EvalRequest
+from last.evaluation.request import EvalRequest, Further, TestTime
 from last.experiments.sequence_plan import SequenceSpec
 
 # The requests that commands fill from their options, and the fields that they set otherwise.
 FILLED: list[tuple[str, type, Collection[str]]] = [
-    ("evaluate", EvalRequest, ("checkpoint", "environment", "pictures")),
+    ("evaluate", EvalRequest, ("checkpoint", "environment", "pictures", "members", "compare", "test_time", "further")),
+    ("evaluate", TestTime, ()),
+    ("evaluate", Further, ("report", "command")),
     ("export", ExportRequest, ("checkpoint", "formats", "name")),
     ("sequence", SequenceSpec, ("environment", "settings", "flags")),
 ]

@@ -150,6 +150,18 @@ def test_what_is_shown_as_augmented_is_what_the_loader_gives(data_yaml: Path, st
         assert all((clip.joints == stream).all() for clip, stream in zip(seen, streams, strict=True))
 
 
+def test_new_augmentations_are_shown_and_annealed_as_in_the_run(
+    cli: Command, trained_run: Callable[..., RunFolder]
+) -> None:
+    mixed = ("data.augment.mix_add=1", "data.augment.drop_body=1", "data.augment.anneal=0.5", "epochs=2")
+    run = trained_run(*mixed, "data.augment.rotation_degrees=[]", "data.sampling.crop_min=1").path
+    for epoch in (0, 1, 7):
+        result = cli("view", run, "--augmented", "--epoch", epoch, "--out", f"{epoch}.html")
+        assert result.code == 0, result.err
+    first, last, later = ([clip["versions"][1]["joints"] for clip in shown(f"{epoch}.html")] for epoch in (0, 1, 7))
+    assert last == later and all(one != other for one, other in zip(first, last, strict=True))
+
+
 def test_looking_at_clips_does_not_import_torch(store: Path) -> None:
     code = f"import sys; from last.cli import main; main(['view', {str(store)!r}]); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], timeout=120, capture_output=True).returncode == 0

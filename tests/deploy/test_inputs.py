@@ -12,7 +12,8 @@ from torch import Tensor
 import last
 from last.data.store.clip import Clip
 from last.data.store.reader import Store, open_store
-from last.evaluation.evaluate import EvalRequest, evaluate
+from last.evaluation.evaluate import evaluate
+from last.evaluation.request import EvalRequest
 from last.experiments import run as experiment
 from last.models.classifier import SkeletonClassifier
 from last.models.multi_body import STREAMS

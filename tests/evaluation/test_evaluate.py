@@ -11,7 +11,8 @@ from conftest import CLASSES, moving_clips
 
 from last.data.store.clip import Clip
 from last.data.store.reader import open_store, write_store
-from last.evaluation.evaluate import EvalRequest, evaluate
+from last.evaluation.evaluate import evaluate
+from last.evaluation.request import EvalRequest
 from last.experiments import run as experiment
 from last.runs.checkpoint import read_checkpoint
 from last.runs.folder import RunFolder

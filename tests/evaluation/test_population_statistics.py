@@ -12,8 +12,9 @@ import last
 from last.data.loading.run_data import training_data
 from last.data.store.find_store import find_store
 from last.data.store.reader import write_store
-from last.evaluation.evaluate import EvalRequest, evaluate
+from last.evaluation.evaluate import evaluate
 from last.evaluation.population_statistics import PopulationStatistics
+from last.evaluation.request import EvalRequest
 from last.experiments import run as experiment
 from last.models import batchnorm_stats as running_statistics
 from last.models.batchnorm_stats import BatchNorm, statistics_lag

@@ -12,7 +12,8 @@ import pytest
 import torch
 from conftest import tiny_run
 
-from last.evaluation.evaluate import EvalRequest, evaluate
+from last.evaluation.evaluate import evaluate
+from last.evaluation.request import EvalRequest
 from last.evaluation.scoring import NO_SCORE, has_no_score
 from last.evaluation.unusable_clips import LARGEST, unusable
 from last.experiments import run as experiment

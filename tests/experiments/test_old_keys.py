@@ -12,7 +12,8 @@ import torch
 import yaml
 
 import last
-from last.evaluation.evaluate import EvalRequest, evaluate
+from last.evaluation.evaluate import evaluate
+from last.evaluation.request import EvalRequest
 from last.experiments import run as experiment
 from last.runs.checkpoint import _checksum, read_checkpoint
 from last.runs.comparison import differing_keys, seed_spreads

@@ -12,8 +12,9 @@ from conftest import CLASSES, moving_clips
 
 from last.data.store.clip import Clip, confidence_bytes
 from last.data.store.reader import open_store, write_store
-from last.evaluation import evaluate as evaluation
-from last.evaluation.evaluate import EvalRequest, evaluate
+from last.evaluation import tested as evaluation
+from last.evaluation.evaluate import evaluate
+from last.evaluation.request import EvalRequest
 from last.experiments import run as experiment
 from last.runs.checkpoint import read_checkpoint, save_checkpoint
 from last.settings.run import RunConfig

@@ -10,7 +10,7 @@ import torch
 from model_probes import opened, random_streams
 from torch import Tensor, nn
 
-from last.models import batch_norm, channel_major, layers
+from last.models import batch_norm, channel_major, last_e, last_v2, layers
 from last.models.batch_norm import can_normalise_rows, normalise_rows
 from last.models.registry import create_model
 
@@ -136,6 +136,8 @@ def as_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[nn.Module]]:
     for module in (channel_major, layers):
         monkeypatch.setattr(module, "can_normalise_rows", everywhere)
     monkeypatch.setattr(channel_major, "can_normalise_by_batch", lambda *_: False)
+    for family in (last_e, last_v2):
+        monkeypatch.setattr(family, "can_lift", lambda *_: False)
     yield queried
 
 

@@ -4,13 +4,25 @@ from typing import Any
 
 import pytest
 import torch
-from model_probes import opened
+from model_probes import opened, random_streams
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+import last
 from last.models import layers
 from last.models.channel_major import channels_first, project
-from last.models.layers import BlockSize, JointGate, STJointAttention, block_sizes, recomputed
+from last.models.layers import (
+    Block,
+    BlockSize,
+    JointGate,
+    STJointAttention,
+    block_sizes,
+    drop_path_rates,
+    keep_paths,
+    recomputed,
+)
+from last.models.registry import count_parameters
+from last.utils.errors import UserError
 
 
 def test_later_stages_widen_and_halve_time_in_their_first_block() -> None:
@@ -67,3 +79,65 @@ def test_a_gate_takes_several_bodies_apart_on_a_gpu_too(monkeypatch: pytest.Monk
     expected = gate(x)
     monkeypatch.setattr(layers, "can_normalise_rows", lambda _norm, _x: True)  # as on a GPU
     torch.testing.assert_close(gate(x), expected)
+
+
+TINY = {"nano_e": {"channels": [8, 16, 16]}, "small": {"channels": [8, 8, 16], "blocks": [1, 1, 1], "heads": 4}}
+
+
+def test_dropped_paths_are_zero_for_whole_bodies_and_the_others_keep_the_expectation() -> None:
+    x = torch.rand(3, 4, 2000, 5) + 1
+    found = keep_paths(x, 0.25)
+    dropped = (found == 0).all(dim=3).all(dim=1).all(dim=0)  # (B,)
+    assert 0.22 < float(dropped.float().mean()) < 0.28
+    torch.testing.assert_close(found[:, :, ~dropped], x[:, :, ~dropped] / 0.75)
+
+
+def test_the_probability_of_dropping_a_path_grows_from_the_first_block_to_the_last() -> None:
+    assert drop_path_rates(0.3, 4) == pytest.approx([0.0, 0.1, 0.2, 0.3])
+    assert drop_path_rates(0.3, 1) == [0.0]
+    rates = [each.drop_path for each in last.create_model("nano_e", drop_path=0.2).modules() if isinstance(each, Block)]
+    assert rates == drop_path_rates(0.2, len(rates)) and len(rates) > 2
+
+
+def test_a_body_whose_path_is_dropped_skips_the_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    (*_, block) = (each for each in last.create_model("nano_e", drop_path=0.5).modules() if isinstance(each, Block))
+    x = torch.randn(block.temporal.norm_in.num_features, 8, 4, 25).relu()
+    monkeypatch.setattr(torch, "rand", lambda *_, **__: torch.tensor([0.1, 0.6, 0.4999, 0.5]))
+    found = block.train()(x)
+    assert torch.equal(found[:, :, [0, 2]], x[:, :, [0, 2]])
+    assert not torch.allclose(found[:, :, [1, 3]], x[:, :, [1, 3]])
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_dropped_paths_change_training_alone_and_have_no_parameters(name: str) -> None:
+    torch.manual_seed(0)
+    plain = last.create_model(name, **TINY[name])
+    torch.manual_seed(0)
+    dropping = last.create_model(name, **TINY[name], drop_path=0.9)
+    assert count_parameters(plain) == count_parameters(dropping)
+    assert plain.state_dict().keys() == dropping.state_dict().keys()
+    streams = random_streams()
+    assert torch.equal(plain.eval()(streams), dropping.eval()(streams))
+    torch.manual_seed(1)
+    trained = plain.train()(streams)
+    torch.manual_seed(1)
+    assert not torch.equal(trained, dropping.train()(streams))
+
+
+def test_recomputed_blocks_drop_the_same_paths_again() -> None:
+    gradients = []
+    streams = random_streams(clips=4)
+    for recompute in (False, True):
+        torch.manual_seed(0)
+        model = last.create_model("small", **TINY["small"], drop_path=0.6, recompute=recompute, block_dropout=0.0)
+        torch.manual_seed(3)
+        model.train()(streams).sum().backward()
+        gradients.append([each.grad for each in model.parameters() if each.grad is not None])
+    for plain, again in zip(*gradients, strict=True):
+        torch.testing.assert_close(plain, again)
+
+
+@pytest.mark.parametrize("value", [-0.1, 0.95, 1])
+def test_an_impossible_probability_of_dropping_a_path_is_refused(value: float) -> None:
+    with pytest.raises(UserError, match="drop_path"):
+        last.create_model("nano_e", drop_path=value)

@@ -42,8 +42,8 @@ for (const named of process.argv.slice(1)) {{
     const read = await readFiles(names.map(file));
     const shape = [read.bodies, read.frames, read.joints, read.coordinates];
     const text = (values) => values && Buffer.from(values.buffer).toString("base64");
-    const {{ layout, fps, data, confidence }} = read;
-    found.push({{ shape, layout, fps, data: text(data), confidence: text(confidence) }});
+    const {{ layout, fps, data, confidence, hasMore }} = read;
+    found.push({{ shape, layout, fps, hasMore, data: text(data), confidence: text(confidence) }});
   }} catch (error) {{
     if (!(error instanceof Problem)) throw error;
     found.push({{ problem: error.message }});
@@ -65,9 +65,11 @@ def in_the_page(*paths: Path) -> list[dict[str, Any]]:
     return found
 
 
-def compare(path: Path, layout: str, format_name: str, read: dict[str, Any] | None = None) -> dict[str, Any]:
+def compare(
+    path: Path, layout: str, format_name: str, read: dict[str, Any] | None = None, *, bodies: int = 2
+) -> dict[str, Any]:
     """Compare a recording with that of the reader in Python; return what the page read."""
-    source = replace(Source(load_layout(layout), 2, ()), unlabelled=True)
+    source = replace(Source(load_layout(layout), bodies, ()), unlabelled=True)
     reader, (entry, *_) = open_unlabelled(path, source, format_name)
     clip = reader.read(entry)
     if read is None:
@@ -214,6 +216,32 @@ def test_key_points_of_each_form_are_those_of_python(tmp_path: Path, content: Ca
     assert read["shape"] == [2, 12, 17, 2]
 
 
+def test_people_who_are_lost_and_found_among_false_detections_are_those_of_python(tmp_path: Path) -> None:
+    generator = np.random.default_rng(3)
+    points = 50 * people(3, 80, 17, 2) + 300
+    content = []
+    for frame in range(80):
+        found = [body[frame] for number, body in enumerate(points) if (frame // (7 + number)) % 3]
+        found += [generator.uniform(0, 900, (17, 2)) for _ in range(frame % 3)]
+        content += [{"image_id": f"{frame}.jpg", "keypoints": key_points(body)} for body in found]
+    halves = content[-1]["keypoints"], content[-4]["keypoints"]
+    halves[0][: 3 * 9], halves[1][3 * 9 :] = [0.0] * 27, [0.0] * 24  # without a joint in common
+    read = compare(written(tmp_path / "poses.json", content), "coco17_2d", "coco", bodies=10)
+    assert read["shape"][0] > 3
+
+
+def test_a_file_says_whether_it_has_people_who_are_left_out(tmp_path: Path) -> None:
+    states = np.full((30, 25), TRACKED)
+    paths = []
+    for count in (2, 3):
+        bodies = people(count, 30, 25, 3) * [0.1, 1, 1]
+        tracked = [TrackedBody(n, np.arange(30), body, states) for n, body in enumerate(bodies)]
+        paths.append(tmp_path / f"S001C001P001R001A00{count}.skeleton")
+        paths[-1].write_text(skeleton_text(tracked))
+    paths += [written(tmp_path / f"{count}.json", results(50 * people(count, 6, 17, 2) + 300)) for count in (10, 11)]
+    assert [read["hasMore"] for read in in_the_page(*paths)] == [False, True, False, True]
+
+
 def test_nested_lists_are_read_with_what_is_missing(tmp_path: Path) -> None:
     joints: Any = people(2, 5, 17, 2).tolist()
     joints[0][1], joints[0][2][3] = None, None
@@ -311,6 +339,7 @@ def test_what_is_no_recording_is_refused_with_the_reason(tmp_path: Path) -> None
         file("word.skeleton", "frames"): "should be a whole number",
         file("row.skeleton", "\n".join([*lines[:5], "1 2 3", *lines[6:]])): "should be a row of 12 numbers",
         file("people.json", '{"people": [{"pose_keypoints_2d": [1, 2, 3]}]}'): "has 3 numbers; BODY_25 has 75",
+        file("sizes.json", "[[[[1,2,3]]], " + "[" + "null," * 9_999 + "null" + "]]"): "differ in their lengths",
         file("points.json", '[{"image_id": 1, "keypoints": [1, 2]}]'): "x, y and score of each joint",
     }
     for found, (path, problem) in zip(in_the_page(*cases), cases.items(), strict=True):

@@ -74,6 +74,14 @@ READING = {
 RICH = [
     *("ema.decay=0.9", "gradient_accumulation_steps=2", "data.normalize.face_camera=true", "data.normalize.scale=unit"),
     *("data.augment.scale=0.1", "data.augment.shear=0.1", "data.augment.mirror_probability=0.5"),
+    *(
+        "data.augment.mix_add=0.4",
+        "data.augment.mix_splice=0.3",
+        "data.augment.mix_axes=0.3",
+        "data.augment.anneal=0.5",
+    ),
+    *("data.augment.drift_metres=0.02", "data.augment.time_warp=0.3", "data.augment.mask_crop=0.5"),
+    "model.drop_path=0.1",
 ]
 
 

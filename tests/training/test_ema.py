@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 import last
-from last.evaluation.evaluate import EvalRequest, evaluate
+from last.evaluation.evaluate import evaluate
+from last.evaluation.request import EvalRequest
 from last.experiments import run as experiment
 from last.runs.checkpoint import read_checkpoint
 from last.runs.logbook import read_rows

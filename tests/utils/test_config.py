@@ -65,6 +65,15 @@ def test_an_unknown_key_is_reported_with_file_key_value_and_the_nearest_known_on
     assert "my.yaml: loader.wrokers: unknown key (its value is 3). Did you mean 'workers'?" in message
 
 
+def test_a_key_in_another_section_is_named_with_its_section() -> None:
+    assert "workers: unknown key (its value is 3). Did you mean 'loader.workers'?" in problems(
+        Layer("my.yaml", {"workers": 3})
+    )
+    assert "loader.epochs: unknown key (its value is 3). Did you mean 'epochs'?" in problems(
+        Layer("my.yaml", {"loader": {"epochs": 3}})
+    )
+
+
 def test_an_unknown_key_that_resembles_none_is_reported_with_all_known_ones() -> None:
     assert "Known here: workers, kind." in problems(Layer("my.yaml", {"loader": {"zzz": 3}}))
 

@@ -16,7 +16,7 @@ from patience import PATIENCE_S
 
 from last.utils import locks
 from last.utils.errors import UserError
-from last.utils.locks import LOCK_FILE, sole_writer
+from last.utils.locks import LOCK_FILE, is_locked, sole_writer
 
 fcntl = pytest.importorskip("fcntl")
 REFUSAL = "Another process is here."
@@ -145,3 +145,11 @@ def test_a_lock_whose_file_was_removed_meanwhile_is_taken_again(
     monkeypatch.setattr(locks, "_opened", remove_once)
     with sole_writer(tmp_path, "taken"):
         assert (tmp_path / LOCK_FILE).exists()
+
+
+def test_a_question_whether_a_folder_is_locked_leaves_nothing_there(tmp_path: Path) -> None:
+    assert not is_locked(tmp_path)
+    assert not list(tmp_path.iterdir())
+    with held(tmp_path):
+        assert is_locked(tmp_path)
+    assert not is_locked(tmp_path)

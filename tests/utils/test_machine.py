@@ -1,6 +1,7 @@
 """What the system reports about its hardware."""
 
 import os
+import platform
 from pathlib import Path
 
 import pytest
@@ -21,3 +22,9 @@ def test_the_processor_is_named_by_the_system(tmp_path: Path, monkeypatch: pytes
     assert machine.processor()
     (tmp_path / "cpuinfo").write_text("processor\t: 0\nmodel name\t: Fast: 3000\n", encoding="utf-8")
     assert machine.processor() == "Fast: 3000"
+
+
+def test_the_facts_of_a_machine_do_not_name_it() -> None:
+    facts = machine.machine_facts()
+    assert set(facts) == {"cpu", "cores", "system"}
+    assert platform.node() not in facts.values()

@@ -5,6 +5,7 @@ import { counted, Problem, shown } from "./problem.js";
 
 export const FARTHEST = 1e6;
 export const DEFAULT_FPS = 30;
+const MOST_VALUES = 1 << 28; // of an array, 1 GiB
 
 /**
  * @typedef {object} Recording
@@ -17,7 +18,15 @@ export const DEFAULT_FPS = 30;
  * @property {Float32Array | null} confidence (M, T, V) from 0 to 1
  * @property {number} fps 0 if unknown
  * @property {string} layout its name, empty if unknown
+ * @property {boolean} hasMore whether the file has people who were left out
  */
+
+/** Return an array of NaN. @param {number} count */
+export function emptyValues(count) {
+  if (count > MOST_VALUES)
+    throw new Problem(`The recording would have ${count.toLocaleString("en")} numbers, too many for this page.`);
+  return new Float32Array(count).fill(NaN);
+}
 
 /**
  * Make a recording; a body that is zero or NaN in a frame is absent from it, and a joint that lacks a coordinate missing.
@@ -38,7 +47,7 @@ export function recordingOf(values) {
     completeJoints(data, start, size, coordinates);
   }
   if (!anyone) throw new Problem("No body is present in any frame of this recording: there is nothing to show.");
-  return { confidence: null, fps: 0, layout: "", ...values };
+  return { confidence: null, fps: 0, layout: "", hasMore: false, ...values };
 }
 
 function isAbsent(data, start, size) {
@@ -112,24 +121,32 @@ function mismatch(recording, layout, [has, played]) {
 function mapped(recording, layout, origins) {
   const { bodies, frames, coordinates } = recording;
   const bodyFrames = bodies * frames;
-  const data = new Float32Array(bodyFrames * origins.length * coordinates).fill(NaN);
-  const confidence = recording.confidence && new Float32Array(bodyFrames * origins.length).fill(NaN);
-  for (let place = 0; place < bodyFrames; place++) {
-    origins.forEach((joints, joint) => {
-      const measured = joints.filter(
-        (each) => !Number.isNaN(recording.data[(place * recording.joints + each) * coordinates]),
-      );
-      if (!measured.length) return;
-      const at = place * origins.length + joint;
-      for (let axis = 0; axis < coordinates; axis++) {
-        const values = measured.map((each) => recording.data[(place * recording.joints + each) * coordinates + axis]);
-        data[at * coordinates + axis] = values.reduce((sum, value) => sum + value, 0) / values.length;
-      }
-      if (confidence)
-        confidence[at] = Math.min(...measured.map((each) => recording.confidence[place * recording.joints + each]));
-    });
+  const target = { ...recording, joints: origins.length, layout: layout.name };
+  target.data = emptyValues(bodyFrames * origins.length * coordinates);
+  target.confidence = recording.confidence && emptyValues(bodyFrames * origins.length);
+  for (let place = 0; place < bodyFrames; place++)
+    for (let joint = 0; joint < origins.length; joint++) blend(recording, target, place, joint, origins[joint]);
+  return target;
+}
+
+/** Make a joint of the target from the mean of the measured ones of its origins, and from their least confidence. */
+function blend(recording, target, place, joint, origin) {
+  const { data, confidence, coordinates, joints } = recording;
+  const at = place * target.joints + joint;
+  let measured = 0;
+  for (const each of origin) {
+    const from = place * joints + each;
+    if (Number.isNaN(data[from * coordinates])) continue;
+    measured += 1;
+    for (let axis = 0; axis < coordinates; axis++) {
+      const sum = measured > 1 ? target.data[at * coordinates + axis] : 0;
+      target.data[at * coordinates + axis] = sum + data[from * coordinates + axis];
+    }
+    if (confidence)
+      target.confidence[at] = Math.min(measured > 1 ? target.confidence[at] : 1, confidence[from]);
   }
-  return { ...recording, data, confidence, joints: origins.length, layout: layout.name };
+  if (measured > 1)
+    for (let axis = 0; axis < coordinates; axis++) target.data[at * coordinates + axis] /= measured;
 }
 
 /**

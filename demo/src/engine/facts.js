@@ -55,7 +55,8 @@ export function checkedFacts(facts) {
         `${FORMAT_VERSION}. ${AGAIN}`,
     );
   }
-  if (!isRate(facts.frame_rate) || !areClasses(facts) || !isLayout(facts.layout) || !isInput(facts) || !Array.isArray(facts.exported)) {
+  const isWhole = isRate(facts.frame_rate) && areClasses(facts) && isLayout(facts.layout) && isInput(facts);
+  if (!isWhole || !Array.isArray(facts.exported)) {
     throw new Problem(`The description of the model is damaged. ${AGAIN}`);
   }
   return facts;

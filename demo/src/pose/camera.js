@@ -65,6 +65,12 @@ export class PoseModel {
     return new PoseModel(engine, kind, name);
   }
 
+  /** Forget who was seen. */
+  forget() {
+    this.people.clear();
+    Object.assign(this, { box: null, next: 1 });
+  }
+
   /**
    * Return the people in the present picture of a video: who they are, and their joints (V, 2), NaN where they are uncertain.
    * @param {HTMLVideoElement} video

@@ -56,7 +56,11 @@ function present(track) {
   return { id: track.id, frames: where(track.frames), joints: where(track.joints), states: where(track.states) };
 }
 
-/** Return the tracks of each actor. @param {Track[]} tracks @returns {Track[][]} */
+/**
+ * Return the tracks of each actor, and whether there are more than are kept.
+ * @param {Track[]} tracks
+ * @returns {{actors: Track[][], hasMore: boolean}}
+ */
 export function actorsOf(tracks) {
   let ordered = tracks.map(present).filter((track) => track.frames.length);
   const byId = (one, other) => (BigInt(one.id) < BigInt(other.id) ? -1 : 1);
@@ -68,6 +72,7 @@ export function actorsOf(tracks) {
     ordered.sort((one, other) => motions.get(other) - motions.get(one));
   }
   const actors = [];
+  let hasMore = false;
   for (const track of ordered) {
     const [first, last] = [track.frames[0], track.frames.at(-1)];
     const free = actors.find((actor) => !(first <= actor.last && actor.first <= last));
@@ -76,7 +81,7 @@ export function actorsOf(tracks) {
       [free.first, free.last] = [Math.min(free.first, first), Math.max(free.last, last)];
     } else if (actors.length < MOST_ACTORS) {
       actors.push({ parts: [track], first, last });
-    }
+    } else hasMore = true;
   }
-  return actors.map(({ parts }) => parts);
+  return { actors: actors.map(({ parts }) => parts), hasMore };
 }

@@ -1,10 +1,10 @@
 // COCO's key points: the lists that YOLO, MMPose and AlphaPose write, and COCO's own annotations.
 
 import { Problem } from "../core/problem.js";
-import { recordingOfDetections } from "./tracks.js";
+import { jointsOfRows, recordingOfDetections } from "./tracks.js";
 
 const COCO_JOINTS = 17;
-const OCCLUDED = 0.5; // confidence of a joint that was annotated though it is hidden
+const FLAGS = [NaN, 0.5, 1]; // confidence of a joint that is missing, annotated though it is hidden, or visible
 const collator = new Intl.Collator("en", { numeric: true });
 
 const isObject = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
@@ -26,7 +26,7 @@ export function readCoco(name, content) {
   const isAnnotated = isObject(content) && "annotations" in content;
   const frames = isAnnotated ? annotated(content) : results(isObject(content) ? content.instance_info : content);
   const bodies = frames.map((frame) => frame.map((person) => detectionOf(person, isAnnotated)));
-  const joints = bodies.flat()[0]?.confidence.length ?? 0;
+  const joints = bodies.find((frame) => frame.length)?.[0].confidence.length ?? 0;
   return recordingOfDetections(name, bodies, 2, { layout: joints === COCO_JOINTS ? "coco17_2d" : "" });
 }
 
@@ -51,7 +51,9 @@ function byImage(items) {
     if (!images.has(item.image_id)) images.set(item.image_id, []);
     images.get(item.image_id).push(item);
   }
-  const keys = [...images.keys()].sort((one, other) => collator.compare(String(one), String(other)));
+  const keys = [...images.keys()];
+  const areNumbers = keys.every((key) => typeof key === "number");
+  keys.sort(areNumbers ? (one, other) => one - other : (one, other) => collator.compare(String(one), String(other)));
   return keys.map((key) => images.get(key));
 }
 
@@ -72,45 +74,36 @@ function annotated({ images, annotations }) {
 }
 
 function detectionOf(person, isAnnotated) {
-  const rows = rowsOf(person);
-  let confidence = rows.map((row) => row[2]);
-  const areFlags = confidence.includes(2) && confidence.every((value) => [0, 1, 2].includes(value));
-  if (areFlags || (isAnnotated && confidence.every((value) => [0, 1].includes(value)))) {
-    confidence = confidence.map((flag) => [NaN, OCCLUDED, 1][flag]);
-  }
+  const { points, confidence } = jointsOf(person);
+  const areFlags = confidence.includes(2) && confidence.every((value) => value === 0 || value === 1 || value === 2);
+  const isFlagged = areFlags || (isAnnotated && confidence.every((value) => value === 0 || value === 1));
+  for (let joint = 0; joint < confidence.length; joint++)
+    confidence[joint] = isFlagged ? FLAGS[confidence[joint]] : Math.min(confidence[joint], 1);
   const track = [person.track_id, person.idx].find(Number.isInteger) ?? null;
-  return {
-    points: rows.flatMap(([x, y]) => [x, y]),
-    confidence: confidence.map((value) => Math.min(value, 1)),
-    track,
-  };
+  return { points, confidence, track };
 }
 
-/** Return the joints of a body, [x, y, score] each. */
-function rowsOf(person) {
+const areNumbers = (list) =>
+  Array.isArray(list) && list.every((value) => typeof value === "number" || value === null);
+const number = (value) => value ?? NaN;
+
+/** Return the coordinates of the joints of a body, and their scores. */
+function jointsOf(person) {
   const { keypoints, keypoint_scores: scores } = Object(person);
-  const areNumbers = (list) =>
-    Array.isArray(list) && list.every((value) => typeof value === "number" || value === null);
-  const number = (value) => value ?? NaN;
   if (isObject(keypoints) && areNumbers(keypoints.x) && areNumbers(keypoints.y)) {
-    return keypoints.x.map((x, joint) => [
-      number(x),
-      number(keypoints.y[joint]),
-      number(keypoints.visible?.[joint] ?? 1),
-    ]);
+    return {
+      points: keypoints.x.flatMap((x, joint) => [number(x), number(keypoints.y[joint])]),
+      confidence: keypoints.x.map((_, joint) => number(keypoints.visible?.[joint] ?? 1)),
+    };
   }
-  if (areNumbers(keypoints) && keypoints.length % 3 === 0) {
-    return Array.from({ length: keypoints.length / 3 }, (_, joint) =>
-      keypoints.slice(3 * joint, 3 * joint + 3).map(number),
-    );
-  }
+  if (areNumbers(keypoints) && keypoints.length % 3 === 0) return jointsOfRows(keypoints);
   if (
     Array.isArray(keypoints) &&
     keypoints.every((point) => areNumbers(point) && point.length === 2) &&
     areNumbers(scores)
   ) {
     if (scores.length !== keypoints.length) throw new Problem("A body has other numbers of joints and of scores.");
-    return keypoints.map(([x, y], joint) => [number(x), number(y), number(scores[joint])]);
+    return { points: keypoints.flat().map(number), confidence: scores.map(number) };
   }
   throw new Problem("`keypoints` of a body should be x, y and score of each joint.");
 }

@@ -1,5 +1,6 @@
 // Files that were dropped or chosen, as a recording.
 
+import { parse } from "../core/json.js";
 import { counted, Problem, shown } from "../core/problem.js";
 import { isCoco, readCoco } from "./coco.js";
 import { isMediapipe, readMediapipe } from "./mediapipe.js";
@@ -29,10 +30,10 @@ export async function readFiles(files) {
     throw new Problem(`Open one recording at a time: ${counted(files.length, "file")} were given. Read are ${READ}.`);
   const [file] = files;
   const ending = endingOf(file.name);
-  if (!(ending in LIMITS_MIB))
+  if (!Object.hasOwn(LIMITS_MIB, ending))
     throw new Problem(`${shown(file.name)} is not a kind of file that this page reads. Read are ${READ}.`);
   refuseLarge(file, LIMITS_MIB[ending]);
-  const bytes = new Uint8Array(await file.arrayBuffer());
+  const bytes = await bytesOf(file);
   const name = file.name.slice(0, -ending.length - 1);
   return named(file.name, () => read(name, ending, bytes));
 }
@@ -46,38 +47,38 @@ function refuseLarge({ name, size }, most) {
   }
 }
 
+/** Return the content of a file. @param {FileLike} file */
+async function bytesOf(file) {
+  try {
+    return new Uint8Array(await file.arrayBuffer());
+  } catch (error) {
+    throw new Problem(
+      `${shown(file.name)} cannot be read (${shown(error.name, 40)}). If it is a file that was moved, changed or never ` +
+        "downloaded, choose it again.",
+    );
+  }
+}
+
 /** Run a reader so that its problems name the file. */
 function named(name, reader) {
   try {
     return reader();
   } catch (error) {
-    const reason =
-      error instanceof Problem
-        ? error.message
-        : `Its content is not as its kind should be (${shown(error.message, 100)}).`;
-    throw new Problem(`${shown(name)}: ${reason}`);
+    throw new Problem(`${shown(name)}: ${reasonOf(error)}`);
   }
+}
+
+function reasonOf(error) {
+  if (error instanceof Problem) return error.message;
+  const told = shown(error.message, 100);
+  if (error instanceof RangeError) return `It needs more memory than there is here (${told}). Cut it into parts.`;
+  return `Its content is not as its kind should be (${told}).`;
 }
 
 function read(name, ending, bytes) {
   if (!bytes.length) throw new Problem("The file is empty.");
   if (ending === "npy" || isNpy(bytes)) return readNpy(name, bytes);
   return ending === "skeleton" ? readSkeleton(name, bytes) : readJson(name, parse(bytes));
-}
-
-/** Return the content of a JSON text, in which Python may have written NaN. @param {Uint8Array} bytes */
-export function parse(bytes) {
-  let text;
-  try {
-    text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
-  } catch {
-    throw new Problem("It is not JSON: the text is not UTF-8.");
-  }
-  try {
-    return JSON.parse(text.includes("NaN") ? text.replace(/\bNaN\b/g, "null") : text);
-  } catch (error) {
-    throw new Problem(`It is not JSON: ${shown(error.message, 100)}.`);
-  }
 }
 
 function readJson(name, content) {
@@ -99,7 +100,7 @@ async function readFrames(files) {
   refuseLarge({ name: "The folder of frames", size: total }, LIMITS_MIB.json);
   const contents = await Promise.all(
     files.map(async (file) => {
-      const bytes = new Uint8Array(await file.arrayBuffer());
+      const bytes = await bytesOf(file);
       return { name: file.name, content: named(file.name, () => parse(bytes)) };
     }),
   );

@@ -32,7 +32,7 @@ export function readMediapipe(name, content) {
   const isWorld = frames.some((frame) => valueOf(frame, WORLD));
   const scale = isWorld ? [-1, -1, 1] : shares(outer);
   const bodies = frames.map((frame, number) => detectionsOf(frame, isWorld, scale, number + 1));
-  const isKnown = bodies.flat().some(({ confidence }) => confidence.some((value) => value > 0));
+  const isKnown = bodies.some((frame) => frame.some(({ confidence }) => confidence.some((value) => value > 0)));
   for (const body of bodies.flat()) {
     body.confidence = body.confidence.map((value) => (isKnown && value !== -1 ? value : 1));
   }
@@ -48,11 +48,17 @@ function shares({ width, height }) {
 function detectionsOf(frame, isWorld, scale, number) {
   const bodies = pointsOf(valueOf(frame, isWorld ? WORLD : PICTURE), number);
   const places = isWorld ? pointsOf(valueOf(frame, PICTURE), number) : [];
-  return bodies.map((landmarks, index) => ({
-    points: landmarks.flatMap(({ x, y, z }) => [x * scale[0], y * scale[1], (z ?? NaN) * scale[2]]),
-    confidence: landmarks.map(({ visibility }) => visibility ?? -1),
-    position: places.length === bodies.length ? places[index].flatMap(({ x, y }) => [x, y]) : undefined,
-  }));
+  return bodies.map((landmarks, index) => {
+    const [points, confidence] = [new Array(3 * JOINTS), new Array(JOINTS)];
+    landmarks.forEach(({ x, y, z, visibility }, joint) => {
+      points[3 * joint] = x * scale[0];
+      points[3 * joint + 1] = y * scale[1];
+      points[3 * joint + 2] = (z ?? NaN) * scale[2];
+      confidence[joint] = visibility ?? -1;
+    });
+    const position = places.length === bodies.length ? places[index].flatMap(({ x, y }) => [x, y]) : undefined;
+    return { points, confidence, position };
+  });
 }
 
 function pointsOf(value, number) {

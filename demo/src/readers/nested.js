@@ -1,7 +1,7 @@
 // Joints as nested lists: [bodies][frames][joints][coordinates], or of one body; null is what is missing.
 
 import { Problem } from "../core/problem.js";
-import { recordingOf } from "../core/recording.js";
+import { emptyValues, recordingOf } from "../core/recording.js";
 
 const DEEPEST = 5;
 
@@ -49,19 +49,34 @@ export function readNested(name, content) {
 
 /** Return nested lists as one array with its shape; a null in the place of a list is as many as the others have. */
 function flat(value, depth) {
-  const shape = [];
-  let level = [value];
-  for (let axis = 0; axis < depth; axis++) {
-    const lists = level.filter(Array.isArray);
-    const length = lists[0]?.length ?? 0;
-    if (lists.some((list) => list.length !== length))
-      throw new Problem("The lists of a recording differ in their lengths.");
-    if (level.some((list) => list !== null && !Array.isArray(list)))
-      throw new Problem("A recording should be lists of numbers.");
-    shape.push(length);
-    level = level.flatMap((list) => list ?? new Array(length).fill(null));
+  const shape = Array.from({ length: depth }, (_, axis) => firstList(value, axis)?.length ?? 0);
+  const values = emptyValues(shape.reduce((product, length) => product * length, 1));
+  fill(values, value, 0, shape, 0);
+  return { shape, values };
+}
+
+/** Return the first list at a depth; null if there is none. */
+function firstList(value, depth) {
+  if (!Array.isArray(value) || depth === 0) return Array.isArray(value) ? value : null;
+  for (const each of value) {
+    const found = firstList(each, depth - 1);
+    if (found) return found;
   }
-  if (level.some((number) => number !== null && typeof number !== "number"))
-    throw new Problem("A coordinate is not a number.");
-  return { shape, values: Float32Array.from(level, (number) => number ?? NaN) };
+  return null;
+}
+
+/** Write lists into the values from a place on; return the place behind them. */
+function fill(values, list, axis, shape, place) {
+  if (list !== null && !Array.isArray(list)) throw new Problem("A recording should be lists of numbers.");
+  if (list && list.length !== shape[axis]) throw new Problem("The lists of a recording differ in their lengths.");
+  if (axis < shape.length - 1) {
+    for (let at = 0; at < shape[axis]; at++) place = fill(values, list && list[at], axis + 1, shape, place);
+    return place;
+  }
+  for (let at = 0; list && at < list.length; at++) {
+    const number = list[at];
+    if (number !== null && typeof number !== "number") throw new Problem("A coordinate is not a number.");
+    values[place + at] = number ?? NaN;
+  }
+  return place + shape[axis];
 }

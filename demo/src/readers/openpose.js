@@ -1,7 +1,7 @@
 // OpenPose: a JSON file for each frame, as its option --write_json writes them; 25 joints (BODY_25) or 18.
 
 import { Problem, shown } from "../core/problem.js";
-import { recordingOfDetections } from "./tracks.js";
+import { jointsOfRows, recordingOfDetections } from "./tracks.js";
 
 const LAYOUTS = { 25: "body25_2d", 18: "openpose18_2d" };
 const FRAME = /^(.*?)_?(\d+)_keypoints\.json$/i;
@@ -28,7 +28,7 @@ export function readOpenpose(name, files) {
     if (!isOpenpose(content)) throw new Problem(`${shown(file)} is no frame of OpenPose: it has no \`people\`.`);
     return content.people.flatMap((person) => detectionsOf(file, person));
   });
-  const joints = frames.flat()[0]?.confidence.length ?? 0;
+  const joints = frames.find((frame) => frame.length)?.[0].confidence.length ?? 0;
   return recordingOfDetections(name, frames, 2, { layout: LAYOUTS[joints] ?? "" });
 }
 
@@ -41,9 +41,8 @@ function detectionsOf(file, person) {
   if (!LAYOUTS[numbers.length / 3]) {
     throw new Problem(`${shown(file)}: a person has ${numbers.length} numbers; BODY_25 has 75 and the COCO model 54.`);
   }
-  const joints = numbers.length / 3;
-  const points = Array.from({ length: joints }, (_, joint) => numbers.slice(3 * joint, 3 * joint + 2)).flat();
-  const confidence = Array.from({ length: joints }, (_, joint) => Math.min(numbers[3 * joint + 2], 1));
+  const { points, confidence } = jointsOfRows(numbers);
   const id = Array.isArray(person.person_id) ? person.person_id[0] : person.person_id;
-  return [{ points, confidence, track: Number.isInteger(id) && id >= 0 ? id : null }];
+  const track = Number.isInteger(id) && id >= 0 ? id : null;
+  return [{ points, confidence: confidence.map((value) => Math.min(value, 1)), track }];
 }

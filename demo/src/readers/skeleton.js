@@ -1,7 +1,7 @@
 // NTU RGB+D's `.skeleton`: text, per frame the bodies, per body ten fields, a joint count and a row for each joint.
 
 import { Problem, shown } from "../core/problem.js";
-import { recordingOf } from "../core/recording.js";
+import { emptyValues, recordingOf } from "../core/recording.js";
 import { actorsOf } from "./actors.js";
 
 const JOINT_FIELDS = 12;
@@ -57,8 +57,9 @@ export function readSkeleton(name, bytes) {
       throw lines.bad(`frame ${frame + 1} has ${count} bodies, more than the ${MOST_BODIES} allowed`);
     for (let body = 0; body < count; body++) joints = readBody(lines, frame, joints, tracks);
   }
-  const actors = actorsOf([...tracks.values()]);
-  return recordingOf({ name, ...arraysOf(actors, frames, joints), layout: joints === 25 ? "ntu25" : "", fps: 30 });
+  const { actors, hasMore } = actorsOf([...tracks.values()]);
+  const layout = joints === 25 ? "ntu25" : "";
+  return recordingOf({ name, ...arraysOf(actors, frames, joints), hasMore, layout, fps: 30 });
 }
 
 function readBody(lines, frame, known, tracks) {
@@ -88,8 +89,8 @@ function readBody(lines, frame, known, tracks) {
 /** Put the tracks of each actor into arrays (M, T, V, C) and (M, T, V). */
 function arraysOf(actors, frames, joints) {
   const bodies = actors.length;
-  const data = new Float32Array(bodies * frames * joints * COORDINATES).fill(NaN);
-  const confidence = new Float32Array(bodies * frames * joints).fill(NaN);
+  const data = emptyValues(bodies * frames * joints * COORDINATES);
+  const confidence = emptyValues(bodies * frames * joints);
   actors.forEach((parts, body) => {
     for (const part of parts) {
       part.frames.forEach((frame, index) => {

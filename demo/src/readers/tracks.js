@@ -1,20 +1,23 @@
 // Bodies that were found frame by frame: which of them are the same person, as `last.data.preparation.formats.tracks`.
 
 import { Problem } from "../core/problem.js";
-import { recordingOf } from "../core/recording.js";
+import { emptyValues, recordingOf } from "../core/recording.js";
 
 const LOST_FRAMES = 30; // a track that was not found for longer is over
 const FARTHEST = 0.5; // from one frame to the next a body moves by at most this share of its size
 const MOST_IN_A_FRAME = 300;
-const MOST_PEOPLE = 10;
+export const MOST_PEOPLE = 10;
 
 /**
- * @typedef {object} Detection one body in one frame
+ * @typedef {object} Detection one body in one frame; its arrays are its own, and what was not measured becomes NaN in them
  * @property {number[]} points (V * C), NaN where a joint is missing
  * @property {number[]} confidence (V,)
  * @property {number | string | null} [track] the tracker's number for the person
  * @property {number[]} [position] (V * 2) by which people are matched, if all bodies have their origin in themselves
  */
+
+/** @typedef {{frames: number[], bodies: Detection[], amount: number}} Track */
+/** @typedef {{points: number[], middle: number[], size: number}} Key what a body is matched by */
 
 /**
  * Return a recording from the bodies of each frame.
@@ -24,44 +27,75 @@ const MOST_PEOPLE = 10;
  * @param {{fps?: number, layout?: string}} [facts]
  */
 export function recordingOfDetections(name, frames, coordinates, facts = {}) {
-  const found = frames.map((frame) => frame.map((body) => measured(body, coordinates)).filter(isThere));
-  const first = found.flat()[0];
+  const found = frames.map((frame) => frame.filter((body) => forgetMissing(body, coordinates)));
+  const first = found.find((frame) => frame.length)?.[0];
   if (!first) throw new Problem("No body is present in any frame of this recording: there is nothing to show.");
   const joints = first.points.length / coordinates;
-  const other = found.flat().find((body) => body.points.length !== first.points.length);
-  if (other) throw new Problem(`Some bodies have ${joints} joints and others ${other.points.length / coordinates}.`);
-  const most = found.reduce((largest, frame) => Math.max(largest, frame.length), 0);
-  if (most > MOST_IN_A_FRAME) throw new Problem(`A frame has ${most} bodies; at most ${MOST_IN_A_FRAME} are read.`);
+  for (const frame of found) {
+    if (frame.length > MOST_IN_A_FRAME)
+      throw new Problem(`A frame has ${frame.length} bodies; at most ${MOST_IN_A_FRAME} are read.`);
+    const other = frame.find((body) => body.points.length !== first.points.length);
+    if (other) throw new Problem(`Some bodies have ${joints} joints and others ${other.points.length / coordinates}.`);
+  }
   const isNumbered = found.every((frame) => frame.every(({ track }) => track !== null && track !== undefined));
   const tracks = isNumbered ? byNumber(found) : byPosition(found, coordinates);
-  const people = peopleOf(tracks).slice(0, MOST_PEOPLE);
-  return recordingOf({ name, ...arraysOf(people, found.length, joints, coordinates), ...facts });
+  const { people, hasMore } = peopleOf(tracks);
+  return recordingOf({ name, ...arraysOf(people, found.length, joints, coordinates), hasMore, ...facts });
 }
 
-/** Return a body with NaN for the joints that were not measured. */
-function measured(body, coordinates) {
-  const points = body.points.slice();
-  body.confidence.forEach((certain, joint) => {
-    const own = points.slice(joint * coordinates, (joint + 1) * coordinates);
-    const isMissing =
-      Number.isNaN(certain) || own.some(Number.isNaN) || (certain === 0 && own.every((value) => value === 0));
-    if (isMissing) points.fill(NaN, joint * coordinates, (joint + 1) * coordinates);
-  });
-  return { ...body, points };
+/**
+ * Return the coordinates and the confidences in a flat list of x, y and score of each joint.
+ * @param {(number | null)[]} numbers
+ */
+export function jointsOfRows(numbers) {
+  const count = numbers.length / 3;
+  const [points, confidence] = [new Array(2 * count), new Array(count)];
+  for (let joint = 0; joint < count; joint++) {
+    points[2 * joint] = numbers[3 * joint] ?? NaN;
+    points[2 * joint + 1] = numbers[3 * joint + 1] ?? NaN;
+    confidence[joint] = numbers[3 * joint + 2] ?? NaN;
+  }
+  return { points, confidence };
 }
 
-const isThere = ({ points }) => points.some((value) => value !== 0 && !Number.isNaN(value));
+/** Set the joints of a body that were not measured to NaN; return whether any of it is there. */
+function forgetMissing({ points, confidence, position }, coordinates) {
+  let isThere = false;
+  for (let joint = 0; joint < confidence.length; joint++) {
+    const start = joint * coordinates;
+    let [isMissing, isZero] = [Number.isNaN(confidence[joint]), true];
+    for (let at = start; at < start + coordinates; at++) {
+      if (Number.isNaN(points[at])) isMissing = true;
+      if (points[at] !== 0) isZero = false;
+    }
+    if (isMissing || (isZero && confidence[joint] === 0)) {
+      points.fill(NaN, start, start + coordinates);
+      position?.fill(NaN, 2 * joint, 2 * joint + 2);
+      confidence[joint] = NaN;
+    } else if (!isZero) isThere = true;
+  }
+  return isThere;
+}
+
+/** @returns {Track} */
+const newTrack = () => ({ frames: [], bodies: [], amount: 0 });
+
+/** Add a body to a track, whose amount is what was measured of it: the sum of its confidences. */
+function extend(track, number, body) {
+  track.frames.push(number);
+  track.bodies.push(body);
+  for (const certain of body.confidence) if (!Number.isNaN(certain)) track.amount += certain;
+}
 
 function byNumber(frames) {
   const tracks = new Map();
   frames.forEach((frame, number) => {
     for (const body of frame) {
-      if (!tracks.has(body.track)) tracks.set(body.track, { frames: [], bodies: [] });
+      if (!tracks.has(body.track)) tracks.set(body.track, newTrack());
       const track = tracks.get(body.track);
       if (track.frames.at(-1) === number)
         throw new Problem(`Frame ${number + 1} has two bodies of the track ${body.track}.`);
-      track.frames.push(number);
-      track.bodies.push(body);
+      extend(track, number, body);
     }
   });
   return [...tracks.values()];
@@ -70,32 +104,70 @@ function byNumber(frames) {
 function byPosition(frames, coordinates) {
   const tracks = [];
   let recent = [];
+  const keys = new Keys(coordinates);
   frames.forEach((frame, number) => {
     recent = recent.filter((track) => number - track.frames.at(-1) <= LOST_FRAMES);
     const earlier = recent.map((track) => track.bodies.at(-1));
-    const matched = matches(earlier, frame, coordinates);
+    const isPlaced = [...earlier, ...frame].every(({ position }) => position);
+    const matched = matches(keys.of(earlier, isPlaced), keys.of(frame, isPlaced));
     frame.forEach((body, index) => {
-      const track = matched.has(index) ? recent[matched.get(index)] : { frames: [], bodies: [] };
+      const track = matched.has(index) ? recent[matched.get(index)] : newTrack();
       if (!matched.has(index)) {
         tracks.push(track);
         recent.push(track);
       }
-      track.frames.push(number);
-      track.bodies.push(body);
+      extend(track, number, body);
     });
   });
   return tracks;
 }
 
+/** What bodies are matched by, found once for each. */
+class Keys {
+  /** @param {number} coordinates C */
+  constructor(coordinates) {
+    Object.assign(this, { coordinates, byPoints: new WeakMap(), byPosition: new WeakMap() });
+  }
+
+  /** @param {Detection[]} bodies @param {boolean} isPlaced @returns {Key[]} */
+  of(bodies, isPlaced) {
+    const [known, axes] = isPlaced ? [this.byPosition, 2] : [this.byPoints, this.coordinates];
+    return bodies.map((body) => {
+      if (!known.has(body)) known.set(body, keyOf(isPlaced ? body.position : body.points, axes));
+      return known.get(body);
+    });
+  }
+}
+
+/** @param {number[]} points @param {number} axes @returns {Key} */
+function keyOf(points, axes) {
+  const [middle, extents] = [new Array(axes).fill(NaN), new Array(axes).fill(0)];
+  for (let axis = 0; axis < axes; axis++) {
+    let [low, high, sum, count] = [Infinity, -Infinity, 0, 0];
+    for (let at = axis; at < points.length; at += axes) {
+      const value = points[at];
+      if (Number.isNaN(value)) continue;
+      low = Math.min(low, value);
+      high = Math.max(high, value);
+      sum += value;
+      count += 1;
+    }
+    if (count) [middle[axis], extents[axis]] = [sum / count, high - low];
+  }
+  return { points, middle, size: Math.hypot(...extents) };
+}
+
 /** Return the index of the earlier body of each one that has any, the nearest pairs first. */
-function matches(earlier, bodies, coordinates) {
-  const isPlaced = [...earlier, ...bodies].every(({ position }) => position);
-  const pairs = earlier.flatMap((old, one) =>
-    bodies.map((body, other) => ({ one, other, apart: apart(old, body, coordinates, isPlaced) })),
+function matches(earlier, bodies) {
+  const pairs = [];
+  earlier.forEach((old, one) =>
+    bodies.forEach((body, other) => {
+      const far = apart(old, body);
+      if (far <= FARTHEST) pairs.push({ one, other, far });
+    }),
   );
   const [found, taken] = [new Map(), new Set()];
-  for (const { one, other, apart: far } of pairs.sort((first, second) => first.apart - second.apart)) {
-    if (!(far <= FARTHEST)) break;
+  for (const { one, other } of pairs.sort((first, second) => first.far - second.far)) {
     if (taken.has(one) || found.has(other)) continue;
     found.set(other, one);
     taken.add(one);
@@ -103,50 +175,49 @@ function matches(earlier, bodies, coordinates) {
   return found;
 }
 
-/** Return the mean distance of the common joints of two bodies, by the larger one's size. */
-function apart(old, body, coordinates, isPlaced) {
-  const axes = isPlaced ? 2 : coordinates;
-  const [before, now] = isPlaced ? [old.position, body.position] : [old.points, body.points];
+/** Return the mean distance of the common joints of two bodies, else that of their middles, by the larger one's size. */
+function apart(old, body) {
+  const axes = old.middle.length;
   let [sum, common] = [0, 0];
-  for (let at = 0; at < now.length; at += axes) {
-    const far = Math.hypot(...Array.from({ length: axes }, (_, axis) => now[at + axis] - before[at + axis]));
+  for (let at = 0; at < body.points.length; at += axes) {
+    const far = distance(old.points, body.points, at, axes);
     if (Number.isNaN(far)) continue;
     sum += far;
     common += 1;
   }
-  return common ? sum / common / Math.max(sizeOf(before, axes), sizeOf(now, axes), 1e-9) : Infinity;
+  const far = common ? sum / common : distance(old.middle, body.middle, 0, axes);
+  return far / Math.max(old.size, body.size, 1e-9);
 }
 
-function sizeOf(points, axes) {
-  const extents = Array.from({ length: axes }, (_, axis) => {
-    const values = points.filter((value, at) => at % axes === axis && !Number.isNaN(value));
-    return values.length ? Math.max(...values) - Math.min(...values) : 0;
-  });
-  return Math.hypot(...extents);
+function distance(one, other, start, axes) {
+  let square = 0;
+  for (let at = start; at < start + axes; at++) square += (one[at] - other[at]) ** 2;
+  return Math.sqrt(square);
 }
 
-/** Return the tracks of each person, those who were measured most first; tracks that do not overlap are one person's. */
+/**
+ * Return the tracks of each person, those who were measured most first, and whether there are more people than are kept;
+ * tracks that do not overlap are one person's.
+ * @param {Track[]} tracks
+ */
 function peopleOf(tracks) {
-  const sum = (values) => values.reduce((total, value) => total + (Number.isNaN(value) ? 0 : value), 0);
-  const amounts = new Map(tracks.map((track) => [track, sum(track.bodies.map(({ confidence }) => sum(confidence)))]));
   const people = [];
-  for (const track of [...tracks].sort(
-    (one, other) => amounts.get(other) - amounts.get(one) || one.frames[0] - other.frames[0],
-  )) {
-    const free = people.find((parts) => {
-      const first = Math.min(...parts.map(({ frames }) => frames[0]));
-      const last = Math.max(...parts.map(({ frames }) => frames.at(-1)));
-      return !(track.frames[0] <= last && first <= track.frames.at(-1));
-    });
-    if (free) free.push(track);
-    else people.push([track]);
+  let hasMore = false;
+  for (const track of [...tracks].sort((one, other) => other.amount - one.amount || one.frames[0] - other.frames[0])) {
+    const [first, last] = [track.frames[0], track.frames.at(-1)];
+    const free = people.find((person) => last < person.first || person.last < first);
+    if (free) {
+      free.tracks.push(track);
+      [free.first, free.last] = [Math.min(free.first, first), Math.max(free.last, last)];
+    } else if (people.length < MOST_PEOPLE) people.push({ tracks: [track], first, last });
+    else hasMore = true;
   }
-  return people;
+  return { people: people.map((person) => person.tracks), hasMore };
 }
 
 function arraysOf(people, frames, joints, coordinates) {
-  const data = new Float32Array(people.length * frames * joints * coordinates).fill(NaN);
-  const confidence = new Float32Array(people.length * frames * joints).fill(NaN);
+  const data = emptyValues(people.length * frames * joints * coordinates);
+  const confidence = emptyValues(people.length * frames * joints);
   people.forEach((tracks, person) => {
     for (const track of tracks) {
       track.frames.forEach((frame, index) => {

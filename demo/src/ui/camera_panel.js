@@ -5,7 +5,7 @@ import { fitted, recordingOf } from "../core/recording.js";
 import { openCamera, PoseModel } from "../pose/camera.js";
 import list from "../pose/models.json";
 import { byId, element, write } from "./dom.js";
-import { guarded, tell } from "./messages.js";
+import { guarded, showProblem, tell } from "./messages.js";
 import { sceneOfPicture } from "./scene.js";
 
 const LAYOUTS = { 17: "coco17_2d", 26: "halpe26_2d" };
@@ -25,7 +25,7 @@ export class CameraPanel {
       listeners,
       pose: null,
       stream: null,
-      isStarting: false,
+      attempt: null, // to get a camera, while the browser asks
       people: [],
       video: byId("camera"),
     });
@@ -56,11 +56,12 @@ export class CameraPanel {
         `${name} finds ${pose.kind.joints} joints; this page knows what those of 17 (COCO) and 26 (Halpe) are.`,
       );
     }
-    this.pose = pose;
+    Object.assign(this, { pose, people: [] });
     const kind = pose.kind.kind === "simcc" ? "RTMPose, one person" : "YOLO-pose, several people";
     write(byId("pose-name"), `${name}: ${kind}, ${pose.kind.joints} joints, ${pose.kind.width} × ${pose.kind.height}`);
     byId("start-camera").disabled = false;
-    tell("The pose model is open. The camera can be started.");
+    if (this.stream) this.listeners.onStart();
+    else tell("The pose model is open. The camera can be started.");
   }
 
   get layout() {
@@ -69,22 +70,36 @@ export class CameraPanel {
 
   async start() {
     if (!this.pose) throw new Problem("Open a pose model first: it finds the joints in the pictures of the camera.");
-    if (this.isStarting) return;
-    this.isStarting = true;
+    if (this.attempt) return; // the browser is asking already
+    const attempt = (this.attempt = {});
+    write(byId("start-camera"), "Waiting for the camera…");
     try {
-      this.stream = await openCamera();
+      const stream = await openCamera();
+      if (this.attempt === attempt) await this.begin(stream);
+      else release(stream); // something else was opened meanwhile
     } finally {
-      this.isStarting = false;
+      if (this.attempt === attempt) this.attempt = null;
+      this.name();
     }
-    this.stream.getVideoTracks()[0].addEventListener("ended", () => this.stop());
-    this.video.srcObject = this.stream;
-    await this.video.play();
-    Object.assign(this, { began: performance.now(), people: [] });
+  }
+
+  async begin(stream) {
+    Object.assign(this, { attempt: null, stream, began: performance.now(), people: [] });
+    this.pose.forget();
+    stream.getVideoTracks()[0].addEventListener("ended", () => this.lost(stream));
+    this.video.srcObject = stream;
     this.video.hidden = false;
-    this.name("Stop camera", "Stop camera");
+    try {
+      await this.video.play();
+    } catch (error) {
+      if (this.stream !== stream) return; // it was stopped before its first picture
+      this.stop();
+      throw new Problem(`The camera gives no picture (${error.name}). Start it again.`);
+    }
+    if (this.stream !== stream) return;
     byId("stage").scrollIntoView({ block: "center" });
     this.listeners.onStart();
-    this.work(this.stream).catch(
+    this.work(stream).catch(
       guarded((error) => {
         this.stop();
         throw error;
@@ -92,20 +107,29 @@ export class CameraPanel {
     );
   }
 
+  lost(stream) {
+    if (this.stream !== stream) return;
+    this.stop();
+    showProblem(new Problem("The camera has ended: it was disconnected, or another program took it. Start it again."));
+  }
+
+  /** Stop the camera, or wait for it no more; return whether it was on. */
   stop() {
-    if (!this.stream) return;
-    for (const track of this.stream.getTracks()) track.stop();
-    this.stream = null;
+    const { stream } = this;
+    Object.assign(this, { stream: null, attempt: null });
+    if (!stream) return false;
+    release(stream);
     this.video.srcObject = null;
     this.video.hidden = true;
-    this.name("Start camera", "Camera");
+    this.name();
     this.listeners.onStop();
+    return true;
   }
 
   /** Name the buttons of this card and of the viewer. */
-  name(own, viewer) {
-    write(byId("start-camera"), own);
-    write(byId("use-camera"), viewer);
+  name() {
+    write(byId("start-camera"), this.stream ? "Stop camera" : "Start camera");
+    write(byId("use-camera"), this.stream ? "Stop camera" : "Camera");
   }
 
   async work(stream) {
@@ -154,4 +178,8 @@ export class CameraPanel {
     fitted(one(new Float32Array(own.joints.length * 2).fill(1)), layout, this.layouts, WORDS);
     return (joints) => fitted(one(joints.slice()), layout, this.layouts).recording.data;
   }
+}
+
+function release(stream) {
+  for (const track of stream.getTracks()) track.stop();
 }

@@ -1,4 +1,4 @@
-// What the page tells: problems, which stay until they are closed, and news, which screen readers hear.
+// What the page tells: problems and notes, which stay until they are closed, and news, which screen readers hear.
 
 import { Problem } from "../core/problem.js";
 import { byId, write } from "./dom.js";
@@ -10,6 +10,7 @@ let [told, pending] = [0, null];
 /** Show a problem; one that is a defect of the page says so. @param {any} error */
 export function showProblem(error) {
   const isExpected = error instanceof Problem;
+  clearNote(); // it is of something before
   if (!isExpected) console.error(error);
   const text = isExpected
     ? error.message
@@ -22,6 +23,18 @@ export function showProblem(error) {
 export function clearProblem() {
   byId("problem").hidden = true;
   write(byId("problem-text"), "");
+}
+
+/** Note something that is no problem; it stays until it is closed, or until the next file. @param {string} text */
+export function note(text) {
+  byId("note").hidden = false;
+  write(byId("note-text"), text);
+}
+
+/** Close the note that is shown. */
+export function clearNote() {
+  byId("note").hidden = true;
+  write(byId("note-text"), "");
 }
 
 /** Tell screen readers something, the last of what comes at once. @param {string} text */
@@ -52,7 +65,19 @@ export function guarded(act) {
 
 /** Show every problem that nothing else has shown. */
 export function listenForProblems() {
-  byId("problem-close").addEventListener("click", clearProblem);
+  listenForClosing("problem", clearProblem);
+  listenForClosing("note", clearNote);
   window.addEventListener("error", (event) => showProblem(event.error ?? event.message));
   window.addEventListener("unhandledrejection", (event) => showProblem(event.reason));
+}
+
+/** Close a message with its button; the focus returns to where it was before. */
+function listenForClosing(id, close) {
+  let before = null;
+  byId(id).addEventListener("focusin", ({ relatedTarget }) => (before = relatedTarget ?? before));
+  byId(`${id}-close`).addEventListener("click", () => {
+    close();
+    if (before?.isConnected) before.focus({ preventScroll: true });
+    before = null;
+  });
 }

@@ -1,12 +1,13 @@
 // The student that is open: what it is, and opening another one.
 
+import { parse } from "../core/json.js";
 import { counted, Problem, shown } from "../core/problem.js";
 import { Student } from "../engine/engine.js";
-import { parse } from "../readers/index.js";
 import { byId, element, write } from "./dom.js";
 import { tell } from "./messages.js";
 
 const OWN = "The page's own: synthetic movements";
+const MOST_LISTED = 500; // classes
 const LARGEST_BYTES = 256 * 2 ** 20;
 
 export class ModelPanel {
@@ -76,7 +77,10 @@ export class ModelPanel {
     byId("model-facts").replaceChildren(
       ...Object.entries(rows).flatMap(([key, value]) => [element("dt", { text: key }), element("dd", { text: value })]),
     );
-    write(byId("model-classes"), facts.classes.map((each) => shown(each)).join(", "));
+    const others = facts.classes.length - MOST_LISTED;
+    const listed = facts.classes.slice(0, MOST_LISTED).map((each) => shown(each));
+    write(byId("model-classes"), listed.join(", ") + (others > 0 ? ` and ${counted(others, "other")}` : ""));
+    write(byId("model-count"), String(facts.classes.length));
     document.body.dataset.model = facts.model; // for tests
   }
 }

@@ -1,5 +1,6 @@
 // The student, what it sees, and what is shown of it: results, timeline and news.
 
+import { shown } from "../core/problem.js";
 import { Driver } from "../live/driver.js";
 import { byId, percent, write } from "./dom.js";
 import { showProblem, tell } from "./messages.js";
@@ -57,7 +58,19 @@ export class Recognition {
   happened(event) {
     if (this.isQuiet) return;
     this.timeline.add(event);
-    if (event.kind === "start") tell(this.severalPeople ? `Person ${event.body}: ${event.label}` : event.label);
+    const label = shown(event.label);
+    if (event.kind === "start") tell(this.severalPeople ? `Person ${event.body}: ${label}` : label);
+  }
+
+  /**
+   * Show the events of a whole recording in the place of those that are known.
+   * @param {any[]} events
+   * @param {{duration: number, time: number}} playback
+   */
+  replace(events, { duration, time }) {
+    this.timeline.clear(duration, this.student.facts.classes);
+    this.timeline.add(...events);
+    this.jump(time); // what is found while it plays on replaces these
   }
 
   list() {
@@ -88,7 +101,7 @@ export class Recognition {
     if (student !== this.student || Number.isNaN(probabilities[0])) return;
     const best = probabilities.indexOf(Math.max(...probabilities));
     const label = student.facts.classes[best];
-    write(byId("whole"), `The whole clip: ${label}, ${percent(probabilities[best])}`);
+    write(byId("whole"), `The whole clip: ${shown(label)}, ${percent(probabilities[best])}`);
     byId("whole").dataset.probability = String(probabilities[best]); // in full, for measurements
   }
 }

@@ -1,9 +1,11 @@
 // What is recognised: the present action of a person, the five most probable ones, and the events so far.
 
+import { shown } from "../core/problem.js";
 import { byId, clock, element, percent, write } from "./dom.js";
 
 const SHOWN = 5;
 const MOST_LISTED = 200;
+const FEW_PEOPLE = 6; // whose buttons have room for a word
 
 export class Results {
   constructor() {
@@ -44,7 +46,7 @@ export class Results {
     const chosen = people.find(({ body }) => body === this.person) ?? people[0];
     const smoothed = chosen?.smoothed;
     const absent = classes.length ? "nobody" : "not recognised";
-    write(byId("now"), chosen ? chosen.label || (smoothed ? "none of the actions" : "watching…") : absent);
+    write(byId("now"), chosen ? shown(chosen.label) || (smoothed ? "none of the actions" : "watching…") : absent);
     byId("now").classList.toggle("faint", !chosen?.label);
     write(byId("now-share"), chosen?.label && smoothed ? percent(smoothed[classes.indexOf(chosen.label)]) : "");
     const ranked = smoothed
@@ -54,7 +56,7 @@ export class Results {
       const number = ranked[place];
       row.classList.toggle("empty", number === undefined);
       row.hidden = number === undefined && ranked.length > 0; // a model of fewer classes
-      write(name, number === undefined ? "–" : classes[number]);
+      write(name, number === undefined ? "–" : shown(classes[number]));
       write(share, number === undefined ? "" : percent(smoothed[number]));
       fill.style.width = number === undefined ? "0" : `${100 * smoothed[number]}%`;
     });
@@ -71,7 +73,8 @@ export class Results {
           element("button", {
             type: "button",
             class: "chip",
-            text: `Person ${id}`,
+            text: ids.length > FEW_PEOPLE ? String(id) : `Person ${id}`,
+            "aria-label": `Person ${id}`,
             onclick: () => (this.person = id),
           }),
         ]),
@@ -99,7 +102,7 @@ export class Results {
             class: "when",
             text: `${clock(began)}–${ended === null ? "…" : `${clock(ended)} s`}`,
           }),
-          element("span", { class: "what", text: severalPeople ? `${body}: ${label}` : label }),
+          element("span", { class: "what", text: severalPeople ? `${body}: ${shown(label)}` : shown(label) }),
           element("span", { class: "share", text: percent(probability) }),
         ),
       );

@@ -1,15 +1,18 @@
 // The canvas on which people are drawn, and the camera that looks at them.
 
 import { camera, drawFrame } from "../../../src/plots/player/drawing.js";
+import { listenForGestures } from "../../../src/plots/player/gestures.js";
 import shared from "../../content/drawing.json";
 import { skeletonOf } from "../core/layouts.js";
+import { shown } from "../core/problem.js";
 import { byId, element } from "./dom.js";
+import { Labels } from "./labels.js";
 import { pointsOf } from "./scene.js";
 
 const START = { azimuth: 20, elevation: 12, zoom: 1 };
 const VIEWS = { Front: [0, 12], Side: [90, 12], Top: [0, 89] };
 const ZOOMS = [0.3, 8];
-const LABEL_PIXELS = 13;
+const LONGEST_LABEL = 32; // characters
 const STEP_DEGREES = 10;
 
 /** @typedef {{id: any, joints: Float32Array}} Drawn a person: joints (V, C) */
@@ -19,12 +22,14 @@ export class Stage {
   constructor(onKey) {
     this.canvas = byId("stage");
     this.context = this.canvas.getContext("2d");
+    this.overlay = this.canvas.parentElement.querySelector(".overlay");
     this.dark = window.matchMedia("(prefers-color-scheme: dark)");
+    this.forced = window.matchMedia("(forced-colors: active)");
     this.view = { ...START };
-    this.pointers = new Map();
+    this.labels = new Labels();
     this.isStale = true;
     const stale = () => (this.isStale = true);
-    this.dark.addEventListener("change", stale);
+    for (const query of [this.dark, this.forced]) query.addEventListener("change", stale);
     new ResizeObserver(stale).observe(this.canvas);
     this.listen(onKey);
     this.buttons();
@@ -68,9 +73,13 @@ export class Stage {
     this.drawLabels(people, points, labels, size, ratio);
   }
 
+  /** The colours of the drawing; those of the system where it forces them. */
   get palette() {
-    const palette = this.dark.matches ? shared.dark : shared.light;
-    return { ...palette, background: getComputedStyle(this.canvas).backgroundColor };
+    const style = getComputedStyle(this.canvas);
+    if (!this.forced.matches)
+      return { ...(this.dark.matches ? shared.dark : shared.light), background: style.backgroundColor };
+    const palette = isDark(style.backgroundColor) ? shared.dark : shared.light;
+    return { ...palette, background: style.backgroundColor, ink: style.color };
   }
 
   drawLabels(people, points, labels, size, ratio) {
@@ -78,33 +87,16 @@ export class Stage {
     const project = camera(this.view, this.clip.skeleton.flat, shared.eye_distance);
     const scale = (Math.min(size.width, size.height) / 2 / shared.margin) * this.view.zoom;
     const joints = this.layout.joints.length;
-    this.context.font = `600 ${LABEL_PIXELS * ratio}px system-ui, sans-serif`;
-    this.context.textAlign = "center";
-    this.context.textBaseline = "middle";
-    people.forEach(({ id }, number) => {
-      const own = points.subarray(number * joints * 3, (number + 1) * joints * 3);
-      let top = -1;
-      for (let joint = 0; joint < joints; joint++)
-        if (own[3 * joint + 1] > (top < 0 ? -Infinity : own[3 * top + 1])) top = joint;
-      const label = [people.length > 1 ? String(id) : "", labels.get(id) ?? ""].filter(Boolean).join("  ");
-      if (top < 0 || !label) return;
-      const [right, up] = project(own[3 * top], own[3 * top + 1], own[3 * top + 2]);
-      this.drawLabel(label, size.width / 2 + right * scale, size.height / 2 - up * scale - 26 * ratio, ratio, size);
+    const wanted = people.flatMap(({ id }, number) => {
+      const top = highest(points.subarray(number * joints * 3, (number + 1) * joints * 3));
+      const label = labels.get(id) ?? "";
+      if (!top || !(label || people.length > 1)) return [];
+      const [right, up] = project(...top);
+      const [x, y] = [size.width / 2 + right * scale, size.height / 2 - up * scale];
+      return [{ id, number: people.length > 1 ? String(id) : "", text: shown(label, LONGEST_LABEL), x, y }];
     });
-  }
-
-  drawLabel(label, x, y, ratio, size) {
-    const [width, height] = [this.context.measureText(label).width + 14 * ratio, 22 * ratio];
-    const left = Math.min(Math.max(x - width / 2, 4 * ratio), size.width - width - 4 * ratio);
-    const top = Math.max(y - height / 2, 4 * ratio);
-    this.context.globalAlpha = 0.9;
-    this.context.fillStyle = this.palette.ink;
-    this.context.beginPath();
-    this.context.roundRect(left, top, width, height, height / 2);
-    this.context.fill();
-    this.context.globalAlpha = 1;
-    this.context.fillStyle = this.palette.background;
-    this.context.fillText(label, left + width / 2, top + height / 2 + ratio);
+    const top = this.overlay.offsetTop + this.overlay.offsetHeight;
+    this.labels.draw(this.context, wanted, { ...size, top: top * ratio }, ratio, this.palette);
   }
 
   // --- the camera
@@ -142,35 +134,12 @@ export class Stage {
 
   listen(onKey) {
     const { canvas } = this;
-    canvas.addEventListener("pointerdown", (event) => {
-      canvas.setPointerCapture(event.pointerId);
-      this.pointers.set(event.pointerId, event);
+    listenForGestures(canvas, {
+      turn: (right, down) => this.turn(right, down),
+      zoom: (factor) => this.zoom(factor),
+      takesWheel: () => document.activeElement === canvas,
     });
-    canvas.addEventListener("pointermove", (event) => this.moved(event));
-    for (const end of ["pointerup", "pointercancel", "lostpointercapture"]) {
-      canvas.addEventListener(end, (event) => this.pointers.delete(event.pointerId));
-    }
-    const zoomed = (event) => {
-      if (document.activeElement !== canvas) return; // the page scrolls
-      event.preventDefault();
-      this.zoom(Math.exp(-Math.max(-100, Math.min(100, event.deltaY)) / 500));
-    };
-    canvas.addEventListener("wheel", zoomed, { passive: false });
     canvas.addEventListener("keydown", (event) => this.pressed(event, onKey));
-  }
-
-  moved(event) {
-    const before = this.pointers.get(event.pointerId);
-    if (!before) return;
-    const spread = this.spread();
-    this.pointers.set(event.pointerId, event);
-    if (this.pointers.size > 1 && spread) this.zoom(this.spread() / spread);
-    else this.turn((event.clientX - before.clientX) / 2, (event.clientY - before.clientY) / 2);
-  }
-
-  spread() {
-    const [first, second] = [...this.pointers.values()];
-    return second ? Math.hypot(first.clientX - second.clientX, first.clientY - second.clientY) : 0;
   }
 
   pressed(event, onKey) {
@@ -189,4 +158,18 @@ export class Stage {
     event.preventDefault();
     acts[event.key]();
   }
+}
+
+/** Return the highest measured point of a body (V, 3); null without any. */
+function highest(points) {
+  let top = -1;
+  for (let at = 0; at < points.length; at += 3)
+    if (points[at + 1] > (top < 0 ? -Infinity : points[top + 1])) top = at;
+  return top < 0 ? null : [points[top], points[top + 1], points[top + 2]];
+}
+
+/** Return whether a colour, as browsers compute it, is a dark one. @param {string} colour such as rgb(0, 0, 0) */
+function isDark(colour) {
+  const [red = 255, green = 255, blue = 255] = (colour.match(/[\d.]+/g) ?? []).map(Number);
+  return 0.299 * red + 0.587 * green + 0.114 * blue < 128;
 }

@@ -4,7 +4,7 @@ import { counted } from "../core/problem.js";
 import { Collection, WANTED } from "../teach/collection.js";
 import { Recorder } from "../teach/recorder.js";
 import { byId, download, element, write } from "./dom.js";
-import { clearProblem, guarded, tell } from "./messages.js";
+import { clearNote, clearProblem, guarded, note, tell } from "./messages.js";
 
 const FOLDER = "taught";
 const COUNTDOWN_S = 3;
@@ -77,10 +77,11 @@ export class TeachPanel {
     if (this.active === name) return this.stop();
     const source = this.source();
     if (!source.layout) return undefined;
+    clearNote();
     if (source.isLive) byId("stage").scrollIntoView({ block: "center" }); // where the countdown is
     else source.play();
     const person = Number(byId("person-number").value);
-    Object.assign(this, { active: name, wanted: clips, layout: source.layout, time: null, person });
+    Object.assign(this, { active: name, asked: clips, wanted: clips, layout: source.layout, time: null, person });
     this.arm(source.isLive ? COUNTDOWN_S : 0);
     tell(`Recording ${name}.`);
     return this.update();
@@ -139,9 +140,16 @@ export class TeachPanel {
     this.update();
   }
 
-  /** Forget a clip that is being recorded, as where the time jumps or another source is shown. */
-  interrupt() {
-    if (this.active !== null) this.stop();
+  /** Forget a clip that is being recorded, and say so. @param {string} reason why the frames do not go on */
+  interrupt(reason) {
+    if (this.active === null) return;
+    const { active, asked, wanted } = this;
+    this.stop();
+    const text =
+      `Recording "${active}" has ended because ${reason}: ${asked - wanted} of ${counted(asked, "clip")} ` +
+      `${asked === 1 ? "was" : "were"} recorded. The clip that had begun is not kept; press Record to go on.`;
+    note(text);
+    tell(text);
   }
 
   undo(name) {
@@ -163,12 +171,14 @@ export class TeachPanel {
   // --- what is shown
 
   progress() {
+    if (!this.recorder.times.length) write(byId("teach-hint"), "Nobody is seen: the clip begins when somebody is.");
     const { fill } = this.rows.get(this.active);
     const count = this.collection.classes.get(this.active).length;
     fill.style.width = `${Math.min(100, (100 * (count + this.recorder.share)) / WANTED)}%`;
   }
 
   update() {
+    const focused = document.activeElement;
     for (const [name, parts] of this.rows) {
       const count = this.collection.classes.get(name).length;
       const isActive = this.active === name;
@@ -180,6 +190,7 @@ export class TeachPanel {
       parts.ten.disabled = this.active !== null;
       parts.one.disabled = this.active !== null && !isActive;
       parts.undo.disabled = count === 0 || isActive;
+      if ([parts.ten, parts.undo].some((button) => button === focused && button.disabled)) parts.one.focus();
     }
     if (this.active === null) byId("countdown").hidden = true;
     const { lacks, count } = this.collection;

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ...settings.data import DataConfig
 from ..store.reader import Store
+from .annealing import Annealing
 from .pipeline import InputPipeline
 from .run_data import training_dataset
 from .samplers import BatchIndices, TrainSampler
@@ -30,9 +31,18 @@ class AugmentedClip:
 
 
 def augmented_clips(
-    store: Store, indices: Sequence[int], config: DataConfig, frames: int, *, seed: int = 0, epoch: int = 0
+    store: Store,
+    indices: Sequence[int],
+    config: DataConfig,
+    frames: int,
+    *,
+    seed: int = 0,
+    epoch: int = 0,
+    epochs: int = 0,
 ) -> list[AugmentedClip]:
     """Return clips of a store as the first batch with them in an epoch has them.
+
+    Where clips are mixed, their partners are among these clips.
 
     Args:
         store: the clips.
@@ -40,12 +50,14 @@ def augmented_clips(
         config: how they are sampled, augmented and normalised.
         frames: T.
         seed, epoch: of the training, the epoch counted from 0.
+        epochs: of the training; 0 if their number is unknown: augmentation then has its full strength in all of them.
     """
-    sampler = TrainSampler(np.array(indices, np.int64), len(indices), seed)
+    annealing = Annealing(config.augment.anneal, epochs) if epochs else Annealing()
+    sampler = TrainSampler(np.array(indices, np.int64), len(indices), seed, annealing=annealing)
     sampler.epoch = epoch
     (sampled,) = sampler
     order = np.argsort(sampled.indices.numpy())
-    sampled = BatchIndices(sampled.indices[order], sampled.rng_keys[order])
+    sampled = BatchIndices(sampled.indices[order], sampled.rng_keys[order], sampled.strength)
     batch = training_dataset(config, frames, store).batch(sampled, None)
     prepared = InputPipeline(config, store.skeleton).prepared(batch, training=True)
     joints = prepared.streams["joint"].permute(0, 4, 2, 3, 1).numpy()  # (N, C, T, V, M) -> (N, M, T, V, C)

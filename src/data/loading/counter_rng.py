@@ -78,3 +78,9 @@ def normal(rng_keys: Tensor, purpose: int, count: int) -> Tensor:
 def shuffled(seed: int, epoch: int, indices: Tensor, repetition: int = 0) -> Tensor:
     """Return `indices` in the random order of one pass."""
     return indices[torch.argsort(clip_keys(seed, epoch, indices, repetition), stable=True)]
+
+
+def pairs(rng_keys: Tensor, purpose: int) -> Tensor:
+    """Return a random number of 64 bits for each ordered pair of clips, (N, N) int64: rows are the first clips."""
+    first = _mix(rng_keys + _signed((purpose + 1) * _GOLDEN))
+    return _mix(first[:, None] + _mix(rng_keys ^ _signed(_GOLDEN))[None, :])

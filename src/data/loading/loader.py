@@ -7,7 +7,7 @@ import logging
 import signal
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
-from functools import cache
+from functools import cache, partial
 from itertools import accumulate
 from typing import Any, Self
 
@@ -16,11 +16,12 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from ...settings.data import HardwareConfig, SamplingConfig
+from ...settings.data import AugmentConfig, HardwareConfig, SamplingConfig
 from ...utils.errors import UserError
 from ...utils.machine import usable_cores
 from ...utils.signals import end_later, ignore_terminal
 from ..store.reader import Store
+from .body_choice import body_choice
 from .missing import MissingJoints
 from .placement import ClipReader, FileClipReader
 from .samplers import BatchIndices, BatchSampler
@@ -48,6 +49,11 @@ class Batch:
         absent: (N, M, T) bool, the frames in which a body was absent beside another one; None without `joint_mask`.
         padded: whether padding among the body slots stays out of the statistics of BatchNorm.
         streams: the input of a model, each (N, C, T, V, M), derived from the joints on the device; empty before that.
+        strength: the strength of augmentation, from 0 to 1.
+        cameras: (N,) the camera of each clip, 0 if unknown; None unless clips are mixed.
+        partners: (N,) the position in the batch of the clip that each is mixed with, its own where it is not; None if
+            no clip is mixed.
+        partner_shares: (N,) from 0 to 0.5, the share of the partner in a mixed clip, and of its label; or None.
     """
 
     joints: Tensor
@@ -60,6 +66,10 @@ class Batch:
     absent: Tensor | None = None
     padded: bool = False
     streams: Mapping[str, Tensor] = field(default_factory=dict)
+    strength: float = 1.0
+    cameras: Tensor | None = None
+    partners: Tensor | None = None
+    partner_shares: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -99,8 +109,8 @@ class Batch:
         return self._each(lambda tensor: tensor.pin_memory())
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> Self:
-        values = {item.name: getattr(self, item.name) for item in fields(self) if item.name != "streams"}
-        changed: dict[str, Any] = {name: change(value) for name, value in values.items() if isinstance(value, Tensor)}
+        values = {item.name: getattr(self, item.name) for item in fields(self)}
+        changed: dict[str, Any] = {name: change(each) for name, each in values.items() if isinstance(each, Tensor)}
         return replace(self, **changed, streams={name: change(stream) for name, stream in self.streams.items()})
 
 
@@ -120,9 +130,12 @@ class ClipDataset(Dataset[Batch]):
         store: the index of the clips.
         frames: T.
         config: how a clip is sampled.
-        training: sample at random by each clip's RNG key; otherwise at the fixed positions of test draw `test_draw`.
+        training: sample at random by each clip's RNG key; otherwise at the fixed positions of `test_draw`.
+        test_draw, test_draws: the test draw, and of how many; see `evaluation_positions`.
         clips: the reader of the store's rows; None to read the store's files.
         missing: what happens to missing joints.
+        augment: the augmentation of training clips; None for none. Most of it is left to the `InputPipeline`: here
+            clips are warped in time, and their bodies chosen.
     """
 
     def __init__(
@@ -133,17 +146,23 @@ class ClipDataset(Dataset[Batch]):
         *,
         training: bool,
         test_draw: int = 0,
+        test_draws: int = 1,
         clips: ClipReader | None = None,
         missing: MissingJoints = MissingJoints(),  # noqa: B008 - it is frozen
+        augment: AugmentConfig | None = None,
     ) -> None:
         self.store, self.frames, self.config, self.missing = store, frames, config, missing
-        self.training, self.test_draw = training, test_draw
+        self.training, self.test_draw, self.test_draws = training, test_draw, test_draws
         self.max_bodies = int(store.clips["bodies"].max())
         self.clips = clips or FileClipReader(store)
-        columns = (store.clips[name].astype(np.int64) for name in ("offset", "frames", "bodies", "label"))
-        *spans, self._labels = (torch.from_numpy(column).to(self.clips.device) for column in columns)
+        *spans, self._labels = (self._column(name) for name in ("offset", "frames", "bodies", "label"))
         self._spans = ClipSpans(*spans)
         self._origins = self._read_origins()
+        self._warp = 0.0 if augment is None else augment.time_warp
+        self._choice = None if augment is None else body_choice(store, self.clips, augment)
+        # A dropped body can leave frames without any.
+        self._needs_mask = self.clips.has_empty_frames or (self._choice is not None and self._choice.drop > 0)
+        self._cameras = self._column("camera") if augment is not None and augment.mixes else None
 
     def __getitem__(self, sampled: BatchIndices) -> Batch:
         """Return the batch of these clips, on the device that holds them."""
@@ -157,10 +176,14 @@ class ClipDataset(Dataset[Batch]):
         if self._origins is not None:
             joints = joints - self._origins[sampled.indices][:, None, None, None]
         joints = joints.permute(0, 4, 2, 3, 1)  # (N, M, T, V, C) -> (N, C, T, V, M)
-        if joint_mask is None and self.clips.has_empty_frames:
+        keys, strength = sampled.rng_keys, sampled.strength
+        if self._choice is not None:
+            choose = partial(self._choice, indices=sampled.indices, rng_keys=keys, strength=strength)
+            joints, frame_mask, joint_mask = choose(joints, frame_mask, joint_mask)
+        if joint_mask is None and self._needs_mask:
             joint_mask = frame_mask[..., None].expand(*frame_mask.shape, joints.shape[3])
         recorded = frame_mask
-        joints, frame_mask, joint_mask = self.missing(joints, frame_mask, joint_mask, sampled.rng_keys)
+        joints, frame_mask, joint_mask = self.missing(joints, frame_mask, joint_mask, keys, strength)
         return Batch(
             joints=joints,
             frame_mask=frame_mask,
@@ -169,8 +192,14 @@ class ClipDataset(Dataset[Batch]):
             body_slots=frame_mask.any(dim=2).flatten().nonzero().squeeze(1) if body_slots is None else body_slots,
             labels=self._labels[sampled.indices],
             indices=sampled.indices,
-            rng_keys=sampled.rng_keys,
+            rng_keys=keys,
+            strength=strength,
+            cameras=None if self._cameras is None else self._cameras[sampled.indices],
         )
+
+    def _column(self, name: str) -> Tensor:
+        """Return a column of the store's index, (clips of the store,) int64."""
+        return torch.from_numpy(self.store.clips[name].astype(np.int64)).to(self.clips.device)
 
     def _read_origins(self) -> Tensor | None:
         """Return what is subtracted from the joints of each clip, (N, C); None if nothing is."""
@@ -186,14 +215,17 @@ class ClipDataset(Dataset[Batch]):
 
     def bodies(self, sampled: BatchIndices) -> Tensor:
         """Return the body mask (N, M) of a batch without reading joints."""
-        return presence(self.clips, *self._spans_and_positions(sampled), self.max_bodies).any(dim=2)
+        present = presence(self.clips, *self._spans_and_positions(sampled), self.max_bodies).any(dim=2)
+        return present if self._choice is None else self._choice.bodies(present, sampled.rng_keys, sampled.strength)
 
     def _spans_and_positions(self, sampled: BatchIndices) -> tuple[ClipSpans, Tensor]:
         """Return the spans of the clips in the store and the (fractional) frame positions (N, T) to read."""
         spans = self._spans.of(sampled.indices)
         if self.training:
-            return spans, training_positions(spans.frames, self.frames, self.config, sampled.rng_keys)
-        return spans, evaluation_positions(spans.frames, self.frames, self.config, sampled.indices, self.test_draw)
+            warp = sampled.strength * self._warp
+            return spans, training_positions(spans.frames, self.frames, self.config, sampled.rng_keys, warp)
+        draw = self.test_draw, self.test_draws
+        return spans, evaluation_positions(spans.frames, self.frames, self.config, sampled.indices, *draw)
 
 
 class DeviceLoader:
@@ -217,21 +249,26 @@ class DeviceLoader:
         epoch = BatchIndices(
             torch.cat([batch.indices for batch in sampled]).to(device),
             torch.cat([batch.rng_keys for batch in sampled]).to(device),
+            sampled[0].strength,
         )
         indices, rng_keys = torch.split(epoch.indices, sizes), torch.split(epoch.rng_keys, sizes)
-        for batch, body_slots in zip(map(BatchIndices, indices, rng_keys), self._body_slots(epoch, sizes), strict=True):
+        batches = _batches(epoch, indices, rng_keys)
+        for batch, body_slots in zip(batches, self._body_slots(epoch, sizes), strict=True):
             yield self.clips.batch(batch, body_slots)
 
     def _body_slots(self, epoch: BatchIndices, sizes: list[int]) -> list[Tensor]:
         """Return the slots n * M + m of the present bodies, for each batch of an epoch."""
-        parts = map(
-            BatchIndices, torch.split(epoch.indices, _CLIPS_AT_ONCE), torch.split(epoch.rng_keys, _CLIPS_AT_ONCE)
-        )
+        parts = _batches(epoch, torch.split(epoch.indices, _CLIPS_AT_ONCE), torch.split(epoch.rng_keys, _CLIPS_AT_ONCE))
         present = torch.cat([self.clips.bodies(part) for part in parts])  # (N of the epoch, M)
         counts = torch.stack([each.sum() for each in torch.split(present, sizes)]).tolist()
         starts = [present.shape[1] * start for start in accumulate(sizes, initial=0)]
         found = torch.split(present.flatten().nonzero().squeeze(1), counts)
         return [body_slots - start for body_slots, start in zip(found, starts, strict=False)]
+
+
+def _batches(epoch: BatchIndices, indices: Iterable[Tensor], rng_keys: Iterable[Tensor]) -> Iterator[BatchIndices]:
+    """Yield the parts of an epoch, each with its clips and their keys."""
+    return (BatchIndices(*part, epoch.strength) for part in zip(indices, rng_keys, strict=True))
 
 
 def build_loader(

@@ -35,7 +35,12 @@ class MissingJoints:
     dropper: JointDropper | None = None
 
     def __call__(
-        self, joints: Tensor, frame_mask: Tensor, joint_mask: Tensor | None, rng_keys: Tensor
+        self,
+        joints: Tensor,
+        frame_mask: Tensor,
+        joint_mask: Tensor | None,
+        rng_keys: Tensor,
+        strength: float = 1.0,
     ) -> tuple[Tensor, Tensor, Tensor | None]:
         """Return joints, frame mask and joint mask of a batch after dropping joints and filling gaps.
 
@@ -44,6 +49,7 @@ class MissingJoints:
             frame_mask: (N, M, T) bool, in which frames each body is present.
             joint_mask: (N, M, T, V) bool, which joints were measured; None if no joint of a present body is missing.
             rng_keys: (N,) the RNG keys of the clips.
+            strength: of augmentation, from 0 to 1: what the shares of dropped joints are multiplied by.
         """
         drops = self.dropper is not None and self.dropper.drops
         if joint_mask is None and not drops:
@@ -51,7 +57,7 @@ class MissingJoints:
         if joint_mask is None:
             joint_mask = frame_mask[..., None].expand(*frame_mask.shape, joints.shape[3])
         if self.dropper is not None:
-            joint_mask = self.dropper(joint_mask, rng_keys)
+            joint_mask = self.dropper.at(strength)(joint_mask, rng_keys)
         joints, joint_mask = fill_gaps(joints, joint_mask, self.max_gap)
         return joints, joint_mask.any(dim=3), joint_mask
 

@@ -1,7 +1,7 @@
 """The training, validation and test data of a run."""
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,6 +20,7 @@ from ..store.protocols import Split, hold_out, labelled, split
 from ..store.reader import Store
 from ..store.suitability import untrained_classes
 from . import counter_rng
+from .annealing import Annealing
 from .bucketing import of_few_shapes
 from .class_balance import ClassDraws, class_draws
 from .confidences import clips_without_joints
@@ -98,6 +99,7 @@ def training_data(config: RunConfig, store: Store, world: World = ALONE, device:
         classes=_class_draws(config, store, used),
         rank=world.rank,
         processes=world.size,
+        annealing=_annealing(config),
     )
     clips = training_dataset(config.data, config.input_frames, store, placement.clips)
     return TrainingData(
@@ -117,10 +119,28 @@ def training_data(config: RunConfig, store: Store, world: World = ALONE, device:
         classes=list(config.data.classes),
         placement=placement,
         labelled=known,
-        sample=sample_for_statistics(clips, sampler.indices, config.batch_size, config.hardware, placement),
+        sample=sample_for_statistics(
+            clips, sampler.indices, config.batch_size, config.hardware, placement, lambda: sampler.strength
+        ),
         fingerprints=data_fingerprints(store, parts, config.data.skeleton),
         untrained=untrained_classes(store.clips, parts, config.data.classes),
     )
+
+
+def _annealing(config: RunConfig) -> Annealing:
+    """Return the course of the strength of augmentation.
+
+    Raises:
+        UserError: the views of the clips are fixed for the whole run.
+    """
+    share = config.data.augment.anneal
+    if share and config.fixed_augmentations:
+        raise UserError(
+            f"data.augment.anneal: {share:g} weakens the augmentation from epoch to epoch, and with "
+            f"distillation.fixed_augmentations: {config.fixed_augmentations} (or --cached) the augmented views of a "
+            "clip are the same in all epochs. Set data.augment.anneal=0 or distillation.fixed_augmentations=0."
+        )
+    return Annealing(share, config.epochs)
 
 
 def _class_draws(config: RunConfig, store: Store, clips: NDArray[np.int64]) -> list[ClassDraws] | None:
@@ -147,16 +167,18 @@ def _class_draws(config: RunConfig, store: Store, clips: NDArray[np.int64]) -> l
 
 
 def training_dataset(data: DataConfig, frames: int, store: Store, clips: ClipReader | None = None) -> ClipDataset:
-    """Return the dataset of training clips of `frames` frames, in which joints are dropped as an augmentation.
+    """Return the dataset of training clips of `frames` frames, augmented as far as it is not left to the pipeline.
 
     Without `clips` they are read from the store's files.
     """
     how = data.augment
     shares = how.drop_joints, how.drop_limbs, how.drop_frames
-    dropper = JointDropper(data.skeleton, *shares, random_shares=True, probability=how.drop_probability)
+    dropper = JointDropper(
+        data.skeleton, *shares, random_shares=True, probability=how.drop_probability, crop=how.mask_crop
+    )
     missing = MissingJoints(data.max_gap, dropper)
     clips = clips or FileClipReader(store, data.min_confidence)
-    return ClipDataset(store, frames, data.sampling, training=True, clips=clips, missing=missing)
+    return ClipDataset(store, frames, data.sampling, training=True, clips=clips, missing=missing, augment=how)
 
 
 def training_clips(
@@ -198,13 +220,16 @@ def sample_for_statistics(
     batch_size: int,
     hardware: HardwareConfig,
     placement: Placement | None = None,
+    strength: Callable[[], float] = lambda: 1.0,
 ) -> Iterable[Batch]:
     """Return the batches over which BatchNorm statistics are measured: at most 2,048 of the training clips `indices`.
 
-    The selection, sampling and augmentation are the same in every epoch, process and run.
+    The selection, sampling and augmentation are the same in every epoch, process and run, except that the augmentation
+    has the `strength` that is returned when they are measured.
     """
     selected = counter_rng.shuffled(0, 0, indices)[:_STATISTICS_CLIPS]
-    sampler = FixedAugmentationSampler(selected, fixed_augmentations=1, batch_size=max(batch_size, _TEST_BATCH))
+    batch_size = max(batch_size, _TEST_BATCH)
+    sampler = FixedAugmentationSampler(selected, 1, batch_size, strength)
     hardware = replace(hardware, num_workers=0)  # too few batches to justify worker processes
     return build_loader(clips, sampler, hardware, placement is not None and placement.on_device)
 
@@ -216,15 +241,18 @@ def part_for_testing(
     world: World = ALONE,
     placement: Placement | None = None,
     dropper: JointDropper | None = None,
+    draws: int = 0,
 ) -> TestPart:
     """Return the test loaders for this process's part of the clips `indices`, one per test draw.
 
-    Without a `placement` the clips are read from the store's files. A `dropper` tests with fewer joints.
+    Without a `placement` the clips are read from the store's files. A `dropper` tests with fewer joints. With `draws`
+    clips of any sampling method are read that often; with 0 as often as the run tests them.
     """
     placement = placement or place_clips(store, "disk", _CPU, min_confidence=config.data.min_confidence)
     missing = MissingJoints(config.data.max_gap, dropper)
-    draws = config.data.sampling.test_draws if config.data.sampling.method == "uniform" else 1
-    sampler = EvalSampler(np.array_split(indices, world.size)[world.rank], max(config.batch_size, _TEST_BATCH))
+    draws = draws or (config.data.sampling.test_draws if config.data.sampling.method == "uniform" else 1)
+    batch_size = max(config.batch_size, _TEST_BATCH)
+    sampler = EvalSampler(np.array_split(indices, world.size)[world.rank], batch_size)
     datasets = [
         ClipDataset(
             store,
@@ -232,10 +260,11 @@ def part_for_testing(
             config.data.sampling,
             training=False,
             test_draw=draw,
+            test_draws=draws,
             clips=placement.clips,
             missing=missing,
         )
         for draw in range(draws)
     ]
     loaders = [build_loader(clips, sampler, config.hardware, placement.on_device) for clips in datasets]
-    return TestPart([of_few_shapes(each, config.batch_size, compiled=config.compile) for each in loaders], len(indices))
+    return TestPart([of_few_shapes(each, batch_size, compiled=config.compile) for each in loaders], len(indices))

@@ -3,7 +3,7 @@
 Legend: N clips.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -14,15 +14,17 @@ from torch import Tensor
 from torch.utils.data import Sampler
 
 from . import counter_rng
+from .annealing import Annealing
 from .class_balance import ClassDraws
 
 
 @dataclass(frozen=True)
 class BatchIndices:
-    """The clips of one batch and their RNG keys."""
+    """The clips of one batch, their RNG keys, and the strength of augmentation from 0 to 1."""
 
     indices: Tensor
     rng_keys: Tensor
+    strength: float = 1.0
 
 
 class BatchSampler(Protocol):
@@ -48,6 +50,7 @@ class TrainSampler(Sampler[BatchIndices]):
         fixed_augmentations: number of fixed augmented views per clip, used in turn; 0 for a new one each time.
         classes: the draws of each class, as many as an epoch has in total; None to draw each clip equally often.
         rank, processes: rank of this process and the number of processes.
+        annealing: the course of the strength of augmentation.
     """
 
     def __init__(
@@ -61,8 +64,9 @@ class TrainSampler(Sampler[BatchIndices]):
         classes: Sequence[ClassDraws] | None = None,
         rank: int = 0,
         processes: int = 1,
+        annealing: Annealing = Annealing(),  # noqa: B008 - it is frozen
     ) -> None:
-        self.indices, self.batch_size = torch.from_numpy(indices), batch_size
+        self.indices, self.batch_size, self.annealing = torch.from_numpy(indices), batch_size, annealing
         self.seed, self.repeats_per_epoch, self.fixed_augmentations = seed, repeats_per_epoch, fixed_augmentations
         self.classes, self.rank, self.processes = classes, rank, processes
         self.epoch = 0
@@ -75,6 +79,11 @@ class TrainSampler(Sampler[BatchIndices]):
     def num_clips(self) -> int:
         """Return how many clips an epoch has."""
         return len(self.indices) * self.repeats_per_epoch
+
+    @property
+    def strength(self) -> float:
+        """Return the strength of augmentation in the epoch."""
+        return self.annealing.strength(self.epoch)
 
     def parts(self) -> list[tuple[int, int]]:
         """Return, for each remaining batch, its number of clips and how many of them belong to this process."""
@@ -95,7 +104,7 @@ class TrainSampler(Sampler[BatchIndices]):
             part = self._part(len(indices))
             if part.start == part.stop:
                 part = slice(0, 1)
-            yield BatchIndices(indices[part], rng_keys[part])
+            yield BatchIndices(indices[part], rng_keys[part], self.strength)
 
     def _equally_often(self) -> tuple[Tensor, Tensor]:
         """Return the clips of the epoch in order, pass by pass, and their RNG keys."""
@@ -138,10 +147,18 @@ class FixedAugmentationSampler(Sampler[BatchIndices]):
         indices: (n,) the clips.
         fixed_augmentations: R, the number of views per clip.
         batch_size: clips per batch, all in the same view.
+        strength: returns the strength of augmentation when the clips are sampled.
     """
 
-    def __init__(self, indices: Tensor, fixed_augmentations: int, batch_size: int = 1) -> None:
+    def __init__(
+        self,
+        indices: Tensor,
+        fixed_augmentations: int,
+        batch_size: int = 1,
+        strength: Callable[[], float] = lambda: 1.0,
+    ) -> None:
         self.indices, self.fixed_augmentations, self.batch_size = indices, fixed_augmentations, batch_size
+        self.strength = strength
         self.start = 0  # batches that were used before a resume
 
     def __len__(self) -> int:
@@ -177,7 +194,7 @@ class FixedAugmentationSampler(Sampler[BatchIndices]):
         for batch in range(self.start, self.fixed_augmentations * self._batches):
             begin = batch % self._batches * self.batch_size
             indices = self.indices[begin : begin + self.batch_size]
-            yield BatchIndices(indices, counter_rng.fixed_keys(indices, self.view(batch)))
+            yield BatchIndices(indices, counter_rng.fixed_keys(indices, self.view(batch)), self.strength())
 
 
 class EvalSampler(Sampler[BatchIndices]):

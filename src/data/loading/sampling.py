@@ -11,11 +11,15 @@ from torch import Tensor
 from ...settings.data import SamplingConfig
 from . import counter_rng
 from .placement import ClipReader
+from .time_warp import warped
 
 _CROP, _SEGMENT = 1, 2  # `purpose` in `counter_rng`
+_FEWEST_APART = 3  # test draws: the centre and two parts, the first and the last
 
 
-def training_positions(frames: Tensor, target: int, config: SamplingConfig, rng_keys: Tensor) -> Tensor:
+def training_positions(
+    frames: Tensor, target: int, config: SamplingConfig, rng_keys: Tensor, time_warp: float = 0.0
+) -> Tensor:
     """Return the fractional frame positions (N, T) at which training clips are sampled.
 
     `crop` reads a random contiguous part of the clip at equal steps; `uniform` reads one random frame in each of T
@@ -26,21 +30,31 @@ def training_positions(frames: Tensor, target: int, config: SamplingConfig, rng_
         target: T.
         config: the method, and the smallest and largest share of the clip that a crop takes.
         rng_keys: (N,) the RNG keys of the clips.
+        time_warp: the largest relative change of speed; see `time_warp.warped`.
     """
     if config.method == "uniform":
-        return _segment_positions(frames, target, counter_rng.uniform(rng_keys, _SEGMENT, target))
+        inside = counter_rng.uniform(rng_keys, _SEGMENT, target)
+        if time_warp > 0:
+            segments = torch.arange(target, device=frames.device)
+            return _whole_frames(warped((segments + inside) / target, time_warp, rng_keys) * frames[:, None], frames)
+        return _segment_positions(frames, target, inside)
     random = counter_rng.uniform(rng_keys, _CROP, 2)
     share = config.crop_min + (config.crop_max - config.crop_min) * random[:, 0]
-    return _crop_positions(frames, target, share, random[:, 1])
+    steps = torch.linspace(0.0, 1.0, target, device=frames.device)[None, :]
+    if time_warp > 0:
+        steps = warped(steps, time_warp, rng_keys)
+    return _crop_positions(frames, steps, share, random[:, 1])
 
 
 def evaluation_positions(
-    frames: Tensor, target: int, config: SamplingConfig, indices: Tensor, test_draw: int = 0
+    frames: Tensor, target: int, config: SamplingConfig, indices: Tensor, test_draw: int = 0, test_draws: int = 1
 ) -> Tensor:
     """Return the frame positions (N, T) at which clips are sampled for evaluation.
 
-    `crop` reads the centre of the clip. `uniform` reads the middle frame of each segment in test draw 0, and fixed
-    random frames in the others: a function of the clip's index and the test draw.
+    `crop` reads the centre of the clip in test draw 0. The others of `test_draws` read parts as long as the mean part
+    that training reads, with beginnings at equal distances, from the first frame to the last possible one.
+    `uniform` reads the middle frame of each segment in test draw 0, and fixed random frames in the others: a function
+    of the clip's index and the test draw.
     """
     if config.method == "uniform":
         if test_draw == 0:
@@ -48,23 +62,33 @@ def evaluation_positions(
         else:
             inside = counter_rng.uniform(counter_rng.clip_keys(0, test_draw, indices), _SEGMENT, target)
         return _segment_positions(frames, target, inside)
-    share = torch.full((frames.shape[0],), config.test_crop, device=frames.device)
-    return _crop_positions(frames, target, share, torch.full_like(share, 0.5))
+    length = config.test_crop if test_draw == 0 else (config.crop_min + config.crop_max) / 2
+    start = 0.5 if test_draw == 0 or test_draws < _FEWEST_APART else (test_draw - 1) / (test_draws - 2)
+    share = torch.full((frames.shape[0],), length, device=frames.device)
+    steps = torch.linspace(0.0, 1.0, target, device=frames.device)[None, :]
+    return _crop_positions(frames, steps, share, torch.full_like(share, start))
 
 
-def _crop_positions(frames: Tensor, target: int, share: Tensor, start_fraction: Tensor) -> Tensor:
-    """Return T equal steps over `share` of each clip; `start_fraction` 0 is the first part of the clip, 1 the last."""
+def _crop_positions(frames: Tensor, steps: Tensor, share: Tensor, start_fraction: Tensor) -> Tensor:
+    """Return the fractions `steps` (N or 1, T) of a part of each clip.
+
+    The part is `share` of the clip; `start_fraction` 0 is the first part of that length, 1 the last.
+    """
     last = (frames - 1).to(torch.float32)
     span = share * last
     start = start_fraction * (last - span)
-    steps = torch.linspace(0.0, 1.0, target, device=frames.device)
-    return start[:, None] + span[:, None] * steps[None, :]
+    return start[:, None] + span[:, None] * steps
 
 
 def _segment_positions(frames: Tensor, target: int, inside: Tensor) -> Tensor:
     """Return one whole frame in each of T equal segments, at the fraction `inside` (N, T) of the segment."""
     segments = torch.arange(target, device=frames.device)[None, :]
-    positions = torch.floor((segments + inside) * frames[:, None] / target)
+    return _whole_frames((segments + inside) * frames[:, None] / target, frames)
+
+
+def _whole_frames(positions: Tensor, frames: Tensor) -> Tensor:
+    """Return the frames (N, T) in which fractional positions lie; `frames` (N,) are the clips' lengths."""
+    positions = torch.floor(positions)
     return torch.minimum(positions, (frames - 1).to(positions.dtype)[:, None])
 
 

@@ -30,7 +30,8 @@ from ...utils.names import alike, normal_form
 from ...utils.numbers import counted
 from ...utils.program import naming_program
 from ...utils.progress import SILENT, Progress
-from ..store.format import HEADER_FILE, StoreMetadata, index_type, with_parts
+from ...utils.worker_pool import work_in_order
+from ..store.format import CHUNK_FOLDER, HEADER_FILE, StoreMetadata, index_type, with_parts
 from ..store.protocols import divide
 from ..store.reader import open_store
 from ..store.recordings import Recordings, with_recordings
@@ -50,13 +51,15 @@ from .formats import Entry, ListsProtocols, NamesClasses, Reader, Source, get_re
 from .intervals.cutting import MERGED, recordings_in_store
 from .intervals.plans import Plans, read_plans, table_of, without_plan
 from .report import PreparationReport, SkippedRecording, load_report
-from .worker_pool import work_in_order
 
 _logger = logging.getLogger(__name__)
-_PARTIAL = ".partial"
 _HALF_WRITTEN = ".*.[0-9]*.tmp"  # temporary files of the store and its report, of any process
 _IGNORE_LIST_LIMIT_BYTES = 64 << 20
 _NAME_ENDING = re.compile(r"(\.(skeleton|json|npy))?(\.txt)?(\.gz)?$", re.IGNORECASE)
+_LOST_READER = (
+    "A reading process ended unexpectedly, perhaps because there was not enough memory. Run the same command "
+    "again with fewer --workers; finished chunks are kept."
+)
 
 
 class OtherRecordings(UserError):
@@ -77,7 +80,7 @@ class _Job:
     @property
     def partial(self) -> Path:
         """Return the folder of the finished chunks."""
-        return self.out / _PARTIAL
+        return self.out / CHUNK_FOLDER
 
     def key(self) -> str:
         """Return a hash of the recordings, rules and class names that determine the store."""
@@ -295,7 +298,7 @@ def _read_in_order(job: _Job, chunks: Sequence[Chunk], workers: int) -> Generato
             yield chunk
         return
     work = partial(_work, config=job.config, folder=job.partial)
-    yield from work_in_order(work, chunks, workers)
+    yield from work_in_order(work, chunks, workers, _LOST_READER)
 
 
 def _write(job: _Job, report: PreparationReport, began: float, progress: Progress) -> None:

@@ -27,6 +27,7 @@ from .recordings import Recordings, as_type
 FORMAT_VERSION = 2
 READ_VERSIONS = (1, 2)
 HEADER_FILE = "store.json"
+CHUNK_FOLDER = ".partial"  # in a store's folder, while it is prepared
 JOINTS_FILE, VALID_FILE, CLIPS_FILE = ARRAY_FILES = ("joints.npy", "valid.npy", "clips.npy")
 CLIP_NUMBERS = ("label", "subject", "camera", "setup", "replication")
 CONFIDENCE_FILE = "confidence.npy"  # not in every store

@@ -69,15 +69,20 @@ def _bytes_of_version(clip: PlayedClip, number: int) -> int:
     return bytes_of(frames, bodies, clip.layout, with_confidence=version.confidence is not None)
 
 
-def write_report(path: Path, template: Path, values: Mapping[str, Any]) -> None:
-    """Write the page of a template with these values.
+def write_report(
+    path: Path, template: Path, values: Mapping[str, Any], *, styles: Sequence[Path] = (), programs: Sequence[Path] = ()
+) -> None:
+    """Write the page of a template with these values, and with files of styles and programs of its own.
 
     Raises:
         UserError: the file cannot be written.
     """
     from markupsafe import Markup
 
-    style, program = _read("report.css"), _read("report.js")
+    style, program = (
+        "".join(file.read_text(encoding="utf-8") for file in (_FOLDER / own, *others))
+        for own, others in (("report.css", styles), ("report.js", programs))
+    )
     shell = {
         "policy": Markup(content_policy(style, programs=[program])),
         "style": Markup(style),
@@ -131,7 +136,3 @@ def _pieces(text: str) -> list[tuple[str, str]]:
     ]
     ends_with_command = len(pieces) > 1 and pieces[-2][0] == "command" and pieces[-1] == ("text", ".")
     return pieces[:-1] if ends_with_command else pieces
-
-
-def _read(name: str) -> str:
-    return (_FOLDER / name).read_text(encoding="utf-8")

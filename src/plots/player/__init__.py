@@ -5,7 +5,7 @@ are files in this folder. It draws with the conventions of `plots.drawing`, as t
 """
 
 from .clips import PlayedClip, Version, bytes_of, encode, largest_error
-from .page import PAGE_LIMIT_BYTES, assets, content_policy, fragment, write_page
+from .page import PAGE_LIMIT_BYTES, assets, content_policy, fragment, json_in_script, write_page
 
 __all__ = [
     "PAGE_LIMIT_BYTES",
@@ -16,6 +16,7 @@ __all__ = [
     "content_policy",
     "encode",
     "fragment",
+    "json_in_script",
     "largest_error",
     "write_page",
 ]

@@ -22,7 +22,7 @@ from .clips import PlayedClip, encode
 
 PAGE_LIMIT_BYTES = 64 << 20
 _FOLDER = Path(__file__).parent
-_SCRIPTS, _STYLES = ("drawing.js", "player.js"), ("player.css",)
+_SCRIPTS, _STYLES = ("drawing.js", "gestures.js", "player.js"), ("player.css",)
 
 
 def fragment(
@@ -43,7 +43,7 @@ def fragment(
     if not clips:
         raise UserError("There is no clip to show.")
     values = {**encode(clips), "shared": conventions()}
-    content = _inside_script(json.dumps(values, separators=(",", ":"), allow_nan=False))
+    content = json_in_script(values)
     if len(content) > PAGE_LIMIT_BYTES:
         raise UserError(
             f"The page would have {len(content) >> 20:,} MiB, more than the {PAGE_LIMIT_BYTES >> 20} MiB that it may "
@@ -110,8 +110,9 @@ def conventions() -> dict[str, Any]:
     }
 
 
-def _inside_script(text: str) -> str:
+def json_in_script(values: Any) -> str:
     """Return JSON that can be the content of an element `script`: a `<` can only be inside of a string."""
+    text = json.dumps(values, separators=(",", ":"), allow_nan=False)
     return text.replace("<", r"\u003c").replace(">", r"\u003e").replace("&", r"\u0026")
 
 

@@ -27,7 +27,6 @@ class Player {
     this.speed = 1;
     this.showsConfidence = true;
     this.playing = root.dataset.plays === "true" && !window.matchMedia("(prefers-reduced-motion: reduce)").matches;
-    this.pointers = new Map();
     this.build();
     this.select(0);
     this.dark.addEventListener("change", () => {
@@ -272,29 +271,8 @@ class Player {
   }
 
   listen(canvas) {
-    canvas.addEventListener("pointerdown", (event) => {
-      canvas.setPointerCapture(event.pointerId);
-      this.pointers.set(event.pointerId, event);
-    });
-    canvas.addEventListener("pointermove", (event) => {
-      const before = this.pointers.get(event.pointerId);
-      if (!before) return;
-      const spread = this.spread();
-      this.pointers.set(event.pointerId, event);
-      if (this.pointers.size > 1 && spread) this.zoom(this.spread() / spread);
-      else this.turn((event.clientX - before.clientX) / 2, (event.clientY - before.clientY) / 2);
-    });
-    for (const end of ["pointerup", "pointercancel", "lostpointercapture"]) canvas.addEventListener(end, (event) => this.pointers.delete(event.pointerId));
-    canvas.addEventListener("wheel", (event) => {
-      if (this.root.dataset.embedded === "true" && document.activeElement !== canvas) return;
-      event.preventDefault();
-      this.zoom(Math.exp(-Math.max(-100, Math.min(100, event.deltaY)) / 500));
-    }, { passive: false });
-  }
-
-  spread() {
-    const [first, second] = [...this.pointers.values()];
-    return second ? Math.hypot(first.clientX - second.clientX, first.clientY - second.clientY) : 0;
+    const takesWheel = () => this.root.dataset.embedded !== "true" || document.activeElement === canvas;
+    listenForGestures(canvas, { turn: (right, down) => this.turn(right, down), zoom: (factor) => this.zoom(factor), takesWheel });
   }
 
   pressed(event) {

@@ -55,6 +55,9 @@ def batches(store: Store, kind: str, order: TrainSampler | EvalSampler) -> list[
     return list(build_loader(clips, order, HardwareConfig(), place.on_device))
 
 
+UNMIXED = ("cameras", "partners", "partner_shares")
+
+
 @pytest.mark.parametrize("kind", ["ram", "device"])
 @pytest.mark.parametrize(
     "order",
@@ -76,9 +79,11 @@ def test_batches_are_the_same_to_the_bit_wherever_the_clips_lie(
     assert len(found) == len(expected) == len(order)
     for one, other in zip(expected, found, strict=True):
         assert one.streams == other.streams == {}, "they are derived later"
-        for name in vars(one).keys() - {"streams"}:
-            if name in ("joint_mask", "absent") and not missing:
-                assert vars(one)[name] is vars(other)[name] is None
+        assert one.strength == other.strength == 1.0
+        for name in vars(one).keys() - {"streams", "strength"}:
+            if vars(one)[name] is None:
+                assert vars(other)[name] is None
+                assert name in UNMIXED or (name in ("joint_mask", "absent") and not missing)
                 continue
             mine, theirs = vars(one)[name], vars(other)[name]
             assert torch.equal(mine, theirs) if isinstance(mine, torch.Tensor) else mine == theirs, name

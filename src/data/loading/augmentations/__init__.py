@@ -30,6 +30,9 @@ KIND = Kind(
 )
 
 
+_WHETHER = 1 << 60  # makes of an augmentation's purpose that of the draw whether it changes a clip
+
+
 @dataclass(frozen=True)
 class Draws:
     """Random numbers of one augmentation, a function of the clips' RNG keys and its name; the same in every call.
@@ -77,11 +80,25 @@ class AddedAugmentations:
             purpose = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=7).digest(), "big")
             self._steps.append((module, purpose, settings))
 
-    def __call__(self, joints: "Tensor", layout: "Layout", frame_mask: "Tensor", rng_keys: "Tensor") -> "Tensor":
-        """Return augmented clips (N, C, T, V, M); `frame_mask` is (N, M, T) bool, `rng_keys` (N,)."""
+    def __call__(
+        self,
+        joints: "Tensor",
+        layout: "Layout",
+        frame_mask: "Tensor",
+        rng_keys: "Tensor",
+        strength: float = 1.0,
+    ) -> "Tensor":
+        """Return augmented clips (N, C, T, V, M); `frame_mask` is (N, M, T) bool, `rng_keys` (N,).
+
+        Below a `strength` of 1 each of the augmentations changes only that share of the clips.
+        """
         for module, purpose, settings in self._steps:
             augmented = module.augment(joints, Draws(rng_keys, purpose), settings, layout, frame_mask)
-            joints = of_shape(augmented, joints.shape, module, "augment")
+            augmented = of_shape(augmented, joints.shape, module, "augment")
+            if strength < 1:
+                changed = counter_rng.uniform(rng_keys, purpose ^ _WHETHER, 1) < strength  # (N, 1)
+                augmented = augmented.where(changed[..., None, None, None], joints)
+            joints = augmented
         return joints
 
 

@@ -12,22 +12,23 @@ from contextlib import ExitStack, contextmanager, suppress
 from multiprocessing.connection import Connection, wait
 from typing import TypeVar
 
-from ...utils.errors import UserError
-from ...utils.signals import ignore_terminal
+from .errors import UserError
+from .signals import ignore_terminal
 
 # Spawned processes import what they need and inherit no lock, thread or open archive.
 _SPAWN = multiprocessing.get_context("spawn")
 
-Item = TypeVar("Item")
+_WAIT_S = 1.0
 
-_LOST_READER = (
-    "A reading process ended unexpectedly, perhaps because there was not enough memory. Run the same command "
-    "again with fewer --workers; finished chunks are kept."
-)
+Item = TypeVar("Item")
 
 
 def work_in_order(
-    work: Callable[[Item], None], items: Sequence[Item], processes: int, lost: str = _LOST_READER
+    work: Callable[[Item], None],
+    items: Sequence[Item],
+    processes: int,
+    lost: str,
+    on_wait: Callable[[], None] | None = None,
 ) -> Generator[Item, None, None]:
     """Call `work` with every item in several processes; yield each item once it and all items before it are done.
 
@@ -36,6 +37,7 @@ def work_in_order(
         items: its arguments; they are pickled.
         processes: number of processes; they end when the generator is closed.
         lost: the message if a process ends unexpectedly.
+        on_wait: called about once a second while this process waits, such as to show progress.
 
     Raises:
         UserError: `work` raised one, or a process ended unexpectedly.
@@ -53,7 +55,9 @@ def work_in_order(
                         idle[-1].send(items[given])
                     busy[idle.pop()] = given
                     given += 1
-                ready = wait(list(busy))
+                ready = wait(list(busy), timeout=None if on_wait is None else _WAIT_S)
+                if on_wait is not None:
+                    on_wait()
                 for connection in [each for each in busy if each in ready]:
                     _receive(connection, lost)
                     done.add(busy.pop(connection))

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 from patience import PATIENCE_S
 
-from last.data.preparation.worker_pool import work_in_order
 from last.utils.errors import UserError
+from last.utils.worker_pool import work_in_order
+
+LOST = "a process is lost"
 
 
 def leave_a_file(path: Path) -> None:
@@ -36,7 +38,7 @@ def _wait_for(path: Path) -> None:
 def test_items_come_in_their_order_and_done_whatever_order_they_are_done_in(tmp_path: Path) -> None:
     items = [tmp_path / name for name in ("0 after 1", "1", "2", "3 after 4", "4", "5")]
     seen = []
-    for item in work_in_order(leave_a_file, items, 2):
+    for item in work_in_order(leave_a_file, items, 2, LOST):
         assert item.is_file()
         seen.append(item)
     assert seen == items
@@ -48,7 +50,7 @@ def test_items_come_in_their_order_and_done_whatever_order_they_are_done_in(tmp_
     [
         ("1 refuse", UserError, "1 refuse is refused"),
         ("1 break", RuntimeError, "KeyError: '1 break'"),
-        ("1 die", UserError, "ended unexpectedly"),
+        ("1 die", UserError, LOST),
     ],
 )
 def test_a_failure_is_raised_here_after_the_items_before_it(
@@ -56,13 +58,13 @@ def test_a_failure_is_raised_here_after_the_items_before_it(
 ) -> None:
     seen = []
     with pytest.raises(error, match=words):
-        for item in work_in_order(leave_a_file, [tmp_path / "0", tmp_path / name], 1):
+        for item in work_in_order(leave_a_file, [tmp_path / "0", tmp_path / name], 1, LOST):
             seen.append(item.name)  # noqa: PERF401 - what came before the failure is looked at
     assert seen == ["0"]
 
 
 def test_closing_the_generator_ends_its_processes_at_once(tmp_path: Path) -> None:
-    work = work_in_order(leave_a_file, [tmp_path / "0", tmp_path / "1 endless"], 2)
+    work = work_in_order(leave_a_file, [tmp_path / "0", tmp_path / "1 endless"], 2, LOST)
     process = int(next(work).read_text(encoding="utf-8"))
     began = time.monotonic()
     work.close()

@@ -1,0 +1,42 @@
+"""The predictions that an evaluation wrote into a run: where they are, and which clips were recognised."""
+
+import csv
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..runs.folder import RunFolder
+from ..utils.errors import UserError
+
+FILE = "predictions.csv"
+
+
+def evaluation_folder(run: RunFolder, subset: str = "test") -> Path:
+    """Return the folder in which `evaluate` writes the report of the last epoch of a run."""
+    return run.path / "evaluation" / f"{run.last.stem}-{subset}"
+
+
+def read_recognised(path: Path) -> Mapping[str, bool]:
+    """Return for every clip in a file of predictions whether it was recognised, in the order of the clips' names.
+
+    Raises:
+        UserError: the file cannot be read or has no clips.
+    """
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            found = {row["name"]: row["correct"] == "1" for row in csv.DictReader(file)}
+    except (OSError, KeyError, UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{path} cannot be read ({error}). Remove it, and evaluate the run again.") from error
+    if not found:
+        raise UserError(f"{path} has no clips. Remove it, and evaluate the run again.")
+    return dict(sorted(found.items()))
+
+
+def on_common_clips(
+    first: Mapping[str, bool], second: Mapping[str, bool]
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return which of the clips that both runs were tested on were recognised by each, (N,)."""
+    names = [name for name in first if name in second]
+    return np.array([first[name] for name in names], np.bool_), np.array([second[name] for name in names], np.bool_)

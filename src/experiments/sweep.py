@@ -1,0 +1,157 @@
+"""Running a sweep: its unfinished runs in several processes, each run followed by its evaluation."""
+
+import logging
+import os
+import time
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..data.store.find_store import find_store
+from ..evaluation.evaluate import evaluate
+from ..evaluation.predictions_file import evaluation_folder
+from ..evaluation.request import EvalRequest
+from ..runs.folder import runs_in
+from ..runs.resume import HARMLESS
+from ..runtime.stop_requests import StopWatch
+from ..utils.errors import TrainingDiverged, UserError
+from ..utils.files import make_folder, write_text
+from ..utils.locks import sole_writer
+from ..utils.numbers import counted
+from ..utils.progress import SILENT, Progress
+from ..utils.root_folders import data_roots
+from ..utils.worker_pool import work_in_order
+from .run import EndCallback, train
+from .series import changed_values
+from .sweep_plan import SweepPlan, SweepRun
+from .sweep_results import DIVERGED, DONE, Outcome, outcome_of, read_outcomes, write_results
+
+_log = logging.getLogger(__name__)
+
+_LOST = (
+    "A process that trained ended unexpectedly, perhaps because there was not enough memory. Run the same command "
+    "again with fewer --jobs; finished runs are kept, and begun ones are resumed."
+)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A run for a process, and when the sweep began by `time.monotonic()`, which all processes share."""
+
+    run: SweepRun
+    started_at: float
+    on_end: EndCallback | None
+
+
+def run_sweep(
+    plan: SweepPlan, jobs: int, progress: Progress = SILENT, on_end: EndCallback | None = None
+) -> list[Outcome]:
+    """Train and evaluate the unfinished runs of a sweep, and return the outcomes of all runs.
+
+    Finished and diverged runs are skipped, begun ones are resumed. A run that diverges or cannot be trained does not
+    stop the others. `sweep.md` and `sweep.json` always show the present results.
+
+    Args:
+        plan: what is to be trained.
+        jobs: how many runs are trained side by side, each in a process of its own.
+        progress: counts epochs.
+        on_end: passed to `train`; it is pickled.
+
+    Raises:
+        UserError: data are missing, runs of the sweep were started with other settings, or another process trains it.
+        KeyboardInterrupt: a signal arrived; the runs have saved their states.
+    """
+    refusal = f"Another process is training the sweep {plan.folder}. Run the same command when that has ended."
+    _refuse_impossible(plan)
+    with sole_writer(make_folder(plan.folder), refusal):
+        try:
+            _train_all(plan, jobs, progress, on_end)
+        finally:
+            outcomes = read_outcomes(plan)
+            write_results(plan, outcomes)
+    return outcomes
+
+
+def _refuse_impossible(plan: SweepPlan) -> None:
+    """Refuse a sweep whose data are missing or whose runs were started with other settings."""
+    config = plan.runs[0].config
+    root, *inputs = data_roots(config.environment, config.data_root, config.input_roots)
+    find_store(config.data, root, input_roots=inputs)
+    for run in plan.runs:
+        started_with = outcome_of(run).config
+        if changed := changed_values(started_with, run.config, HARMLESS):
+            key, (old, new) = next(iter(changed.items()))
+            raise UserError(
+                f"{run.title}: {key} was {old!r} when this run was started in {run.folder}, and is {new!r} now. "
+                "Repeat the options of that sweep, or start another one with another --name."
+            )
+
+
+def _train_all(plan: SweepPlan, jobs: int, progress: Progress, on_end: EndCallback | None) -> None:
+    outcomes = read_outcomes(plan)
+    waiting = [each.run for each in outcomes if each.status not in (DONE, DIVERGED) or each.lacks_predictions]
+    write_results(plan, outcomes)
+    if done := len(plan.runs) - len(waiting):
+        _log.info(f"{counted(done, 'run')} of {len(plan.runs)} {'is' if done == 1 else 'are'} done already.")
+    if not waiting:
+        return
+    began = time.monotonic()
+    todo = [_Job(run, began, on_end) for run in waiting]
+    with progress.task("training", plan.epochs, "epochs", before=_epochs_done(plan)) as bar:
+        advance = _advancing(plan, bar)
+        with closing(work_in_order(_train_and_evaluate, todo, min(jobs, len(todo)), _LOST, advance)) as finished:
+            for job in finished:
+                advance()
+                outcome = outcome_of(job.run)
+                _log.info(f"{job.run.title}: {outcome.text()}")
+                write_results(plan, read_outcomes(plan))
+
+
+def _advancing(plan: SweepPlan, bar: Progress) -> Callable[[], None]:
+    """Return a function that advances the bar by the epochs that were finished since its last call."""
+    counted_already = _epochs_done(plan)
+
+    def advance() -> None:
+        nonlocal counted_already
+        now = _epochs_done(plan)
+        if now > counted_already:
+            bar.advance(now - counted_already)
+            counted_already = now
+
+    return advance
+
+
+def _epochs_done(plan: SweepPlan) -> int:
+    """Return the number of finished epochs of all runs, from their logbooks."""
+    return sum(_lines(run.logbook) for folder in {each.folder for each in plan.runs} for run in runs_in(folder))
+
+
+def _lines(path: Path) -> int:
+    try:
+        return path.read_bytes().count(b"\n")
+    except OSError:  # not written yet
+        return 0
+
+
+def _train_and_evaluate(job: _Job) -> None:
+    """Train a run in this process, and write its predictions; a failure is written beside the run."""
+    if hasattr(os, "setpgrp"):  # Ctrl-C on the terminal then reaches the sweep alone, which ends this process
+        os.setpgrp()
+    logging.getLogger().addHandler(logging.NullHandler())  # the run has a log of its own
+    config = job.run.config
+    watch = StopWatch(config.max_hours, job.started_at)
+    if watch.is_over:
+        return
+    job.run.failure.unlink(missing_ok=True)
+    try:
+        result = train(config, "auto", started_at=job.started_at, search_inputs=False, on_end=job.on_end)
+        if result.stopped is None:
+            request = EvalRequest(result.run.last, job.run.subset, device=config.device, pictures=False)
+            evaluate(request, evaluation_folder(result.run, job.run.subset))
+    except TrainingDiverged:  # the run's folder says so
+        pass
+    except UserError as error:
+        if watch.is_over:  # the time ended while data were prepared
+            return
+        write_text(make_folder(job.run.folder) / job.run.failure.name, f"{error}\n")

@@ -1,0 +1,220 @@
+"""The plan of a sweep: named variants of one training, each on the same parts of the data and with the same seeds."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from ..settings.data import DataConfig
+from ..settings.run import RunConfig
+from ..settings.splits import FoldChoice
+from ..tasks.measures import CLASSIFICATION
+from ..utils.config import flatten
+from ..utils.errors import UserError
+from ..utils.names import file_name
+from .config import refuse_impossible_seeds, resolve
+from .folds import fold_settings, with_split
+
+BASELINE = "baseline"
+_RESERVED = {
+    "task": "the sweep, which compares classifiers",
+    "seed": "--seeds",
+    "data.split": "--splits",
+    "output_root": "--output_root",
+    "max_hours": "--max_hours",
+}
+
+
+@dataclass(frozen=True)
+class SweepSpec:
+    """The options of a sweep.
+
+    Attributes:
+        model, dataset, environment, recipe: as `resolve` takes them.
+        name: that of the sweep's folder; if empty, made of the data set's and the model's names.
+        splits: protocols, each with its own training and test part; the data set's own if there are no folds either.
+        folds: folds that are tested in addition.
+        seeds: each variant is trained with every one of them on every part.
+        variants: the settings `key=value` of each variant by its name; the baseline needs no entry.
+        settings: `key=value` texts of all runs.
+        flags: values of named flags by dotted key, None if not given.
+        threads: CPU threads of a run whose configuration does not set them.
+    """
+
+    model: str = ""
+    dataset: str = ""
+    environment: str = ""
+    recipe: str = ""
+    name: str = ""
+    splits: Sequence[str] = ()
+    folds: FoldChoice | None = None
+    seeds: Sequence[int] = (0,)
+    variants: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    settings: Sequence[str] = ()
+    flags: Mapping[str, Any] = field(default_factory=dict)
+    threads: int = 1
+
+
+@dataclass(frozen=True)
+class SweepRun:
+    """One run of a sweep: a variant, trained and tested on one part of the data with one seed."""
+
+    variant: str
+    part: str
+    config: RunConfig
+
+    @property
+    def seed(self) -> int:
+        """Return its seed."""
+        return self.config.seed
+
+    @property
+    def folder(self) -> Path:
+        """Return the folder of the variant's runs on this part."""
+        return Path(self.config.output_root)
+
+    @property
+    def subset(self) -> str:
+        """Return the part whose clips are compared: those that training held out, if it did, else the test part."""
+        return "val" if self.config.validation == "split" else "test"
+
+    @property
+    def failure(self) -> Path:
+        """Return the file that says why the run could not be trained."""
+        return self.folder / f"failed-seed-{self.seed}.txt"
+
+    @property
+    def title(self) -> str:
+        """Return a description of the run."""
+        return f"{self.variant} on {self.part}, seed {self.seed}"
+
+
+@dataclass(frozen=True)
+class SweepPlan:
+    """A sweep.
+
+    Attributes:
+        folder: holds the runs, each in `<part>/<variant>`, and the results.
+        runs: in the order in which they are trained: all variants with one seed before those with the next.
+        changes: what each variant changes, as `key=value`; nothing for the baseline, which comes first.
+        reported: the part on which results of the data set are reported, if the sweep uses it.
+        spec: the options.
+    """
+
+    folder: Path
+    runs: Sequence[SweepRun]
+    changes: Mapping[str, Sequence[str]]
+    reported: str
+    spec: SweepSpec
+
+    @property
+    def parts(self) -> list[str]:
+        """Return the names of the parts, in their order."""
+        return list(dict.fromkeys(run.part for run in self.runs))
+
+    @property
+    def epochs(self) -> int:
+        """Return the number of epochs of all runs."""
+        return sum(run.config.epochs for run in self.runs)
+
+    def runs_of(self, variant: str, part: str) -> list[SweepRun]:
+        """Return the runs of a variant on a part, in the order of their seeds."""
+        return [run for run in self.runs if (run.variant, run.part) == (variant, part)]
+
+
+def plan_sweep(spec: SweepSpec) -> SweepPlan:
+    """Return the plan of a sweep; every configuration is resolved and validated.
+
+    Raises:
+        UserError: a setting is unknown or impossible or has its own option, a variant changes nothing or equals
+            another one, or a part does not exist.
+    """
+    _refuse_impossible_lists(spec)
+    variants: dict[str, Sequence[str]] = {BASELINE: (), **spec.variants}
+    configs = {name: _parts(spec, name, settings) for name, settings in variants.items()}
+    _refuse_equal(configs)
+    first = next(iter(configs[BASELINE].values()))
+    name = file_name(spec.name or f"{first.data.name}-{first.model.name}")
+    folder = Path(first.output_root) / f"sweep-{name}"
+    runs = [
+        SweepRun(variant, part, _own(config, folder / file_name(part) / variant, seed, spec.threads))
+        for seed in spec.seeds
+        for part in configs[BASELINE]
+        for variant, config in ((each, parts[part]) for each, parts in configs.items())
+    ]
+    own = resolve(model=spec.model, dataset=spec.dataset, environment=spec.environment, recipe=spec.recipe).data.split
+    choosing_on_it = first.validation != "split" and own in configs[BASELINE]
+    return SweepPlan(folder, runs, variants, own if choosing_on_it else "", spec)
+
+
+def _parts(spec: SweepSpec, variant: str, settings: Sequence[str]) -> dict[str, RunConfig]:
+    """Return the configuration of a variant on each part, by the part's name."""
+    own = {_key(text) for text in settings}
+    flags = {key: value for key, value in spec.flags.items() if key not in own}
+
+    def on(split: str) -> RunConfig:
+        return resolve(
+            model=spec.model,
+            dataset=spec.dataset,
+            environment=spec.environment,
+            recipe=spec.recipe,
+            overrides=[*spec.settings, *settings],
+            flags={**flags, "data.split": split or None},
+        )
+
+    try:
+        splits = spec.splits or (() if spec.folds else ("",))
+        configs = [with_split(on(split), None) for split in splits]
+        if spec.folds is not None:
+            config = on("")
+            choice = spec.folds
+            folds: list[DataConfig] = fold_settings(config, choice)
+            configs += [replace(config, data=data) for data in (folds[choice.fold - 1 :][:1] if choice.fold else folds)]
+    except UserError as error:
+        raise (UserError(f"--variant {variant}: {error}") if settings else error) from error
+    for config in configs:
+        if config.task != CLASSIFICATION.task:
+            raise UserError(f"A sweep compares classifiers by their test clips, and the task is {config.task}.")
+    return {config.data.split: config for config in configs}
+
+
+def _own(config: RunConfig, folder: Path, seed: int, threads: int) -> RunConfig:
+    """Return the configuration of one run, in its own folder and in one process."""
+    hardware = replace(config.hardware, num_workers=0, cpu_threads=config.hardware.cpu_threads or threads)
+    return replace(config, seed=seed, output_root=str(folder), hardware=hardware)
+
+
+def _key(setting: str) -> str:
+    return setting.partition("=")[0].strip()
+
+
+def _refuse_impossible_lists(spec: SweepSpec) -> None:
+    named = {"--splits": spec.splits, "--seeds": spec.seeds}
+    for option, values in named.items():
+        if len(set(values)) != len(values):
+            raise UserError(f"{option} has a duplicate: {', '.join(map(str, values))}.")
+    refuse_impossible_seeds("--seeds", spec.seeds)
+    for name, settings in spec.variants.items():
+        if name == BASELINE or name != file_name(name) or not name.strip():
+            raise UserError(
+                f"--variant {name!r} should have another name, such as no_mirror: it becomes that of a folder, and "
+                f"{BASELINE} is the training without any variant's settings."
+            )
+        if not settings or any("=" not in text for text in settings):
+            raise UserError(
+                f"--variant {name} needs what it changes, as KEY=VALUE: --variant no_mirror "
+                "data.augment.mirror_probability=0"
+            )
+    for key in (_key(text) for texts in (spec.settings, *spec.variants.values()) for text in texts):
+        if key in _RESERVED:
+            raise UserError(f"{key}=... has no effect: in a sweep it is set by {_RESERVED[key]}.")
+
+
+def _refuse_equal(configs: Mapping[str, Mapping[str, RunConfig]]) -> None:
+    """Refuse a variant that computes the same as the baseline or as another variant."""
+    seen: dict[str, str] = {}
+    for name, parts in configs.items():
+        text = repr([sorted(flatten(asdict(config)).items()) for config in parts.values()])
+        if text in seen:
+            raise UserError(f"The variants {seen[text]} and {name} have the same settings. Leave one of them out.")
+        seen[text] = name

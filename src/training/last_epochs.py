@@ -1,0 +1,45 @@
+"""Uniform average of the weights at the ends of the last epochs.
+
+Weights at the end of a run move around a minimum; their mean lies nearer to it (Izmailov et al., Averaging Weights
+Leads to Wider Optima and Better Generalization, UAI 2018). A moving average (`ema`) of a long memory does the same with
+weights of every step. BatchNorm statistics are measured for the averaged weights, as for a moving average.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from .ema import WeightAverage
+
+
+class LastEpochsAverage(WeightAverage):
+    """Average a model's parameters over the ends of the last `count` of `epochs` epochs.
+
+    Before these epochs the average is the weights of the last finished epoch. `steps` is the number of finished epochs,
+    so that an epoch whose test was interrupted does not count twice when the run is resumed.
+
+    Args:
+        model: the model with the parameters.
+        count: N, the number of averaged epochs; all of them if there are fewer.
+        epochs: the planned length of the run.
+    """
+
+    def __init__(self, model: nn.Module, count: int, epochs: int) -> None:
+        super().__init__(model, decay=0.0)
+        self.first = max(0, epochs - count)
+
+    def update(self, made: Tensor) -> None:
+        """Do nothing after a step: only the ends of epochs count."""
+
+    @torch.no_grad()
+    def end_epoch(self, epoch: int) -> None:
+        """Take the weights at the end of an epoch, counted from 0, into the average."""
+        if epoch < self.steps:
+            return
+        self.steps = epoch + 1
+        average, weights = list(self._average.values()), [each.detach() for each in self._parameters.values()]
+        if epoch <= self.first:
+            torch._foreach_copy_(average, weights)
+            return
+        difference = torch._foreach_sub(weights, average)
+        torch._foreach_mul_(difference, 1 / (self.steps - self.first))
+        torch._foreach_add_(average, difference)

@@ -1,0 +1,35 @@
+// Acts as a reader of the page of an evaluation, and writes what it found into the page.
+const found = {};
+const table = document.querySelector("table[data-search]");
+const names = () => [...table.tBodies[0].rows].filter((row) => !row.hidden).map((row) => row.cells[0].textContent);
+const sort = (column) => table.tHead.rows[0].cells[column].querySelector("button").click();
+const type = (id, text) => {
+  const field = document.getElementById(id);
+  field.value = text;
+  field.dispatchEvent(new Event("input"));
+};
+const matrix = document.getElementById("matrix");
+const labels = () => [...matrix.querySelectorAll("text.name")].map((text) => text.textContent);
+found.asWritten = names();
+sort(2);
+found.bestFirst = names();
+sort(0);
+found.byName = names();
+type("class-search", "WAVE");
+found.searched = names();
+found.drawn = labels();
+const order = document.getElementById("matrix-order");
+order.value = "accuracy";
+order.dispatchEvent(new Event("change"));
+found.worstFirst = labels();
+type("matrix-search", "nobody");
+found.nobody = [matrix.dataset.drawn, document.getElementById("matrix-told").textContent];
+type("matrix-search", "");
+const cell = matrix.querySelector("rect.right").getBoundingClientRect();
+const where = { clientX: cell.x + 3, clientY: cell.y + 3, bubbles: true };
+matrix.querySelector("rect.right").dispatchEvent(new PointerEvent("pointermove", where));
+found.told = document.getElementById("matrix-told").textContent;
+const pre = document.createElement("pre");
+pre.id = "found";
+pre.textContent = JSON.stringify(found);
+document.body.append(pre);

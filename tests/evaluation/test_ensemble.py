@@ -1,0 +1,89 @@
+"""Several networks as one: what is summed, how it is weighed, and what is refused."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from last.evaluation.ensemble import combined, likeliest_weights
+from last.evaluation.evaluate import evaluate
+from last.evaluation.metrics import Predictions
+from last.evaluation.request import EvalRequest
+from last.runs.folder import RunFolder
+from last.utils.errors import UserError
+
+HELD = ("epochs=1", "validation=split", "validation_fraction=0.3")
+
+
+def predictions(scores: list[list[float]], names: str = "ab", unusable: list[bool] | None = None) -> Predictions:
+    labels = np.zeros(len(scores), np.int64)
+    return Predictions(
+        list(names), labels, np.array(scores, np.float32), None if unusable is None else np.array(unusable)
+    )
+
+
+def test_probabilities_are_summed_by_clip_whatever_the_order() -> None:
+    one, other = predictions([[1.0, 0.0], [0.5, 0.5]]), predictions([[0.2, 0.8], [0.6, 0.4]], names="ba")
+    found = combined([one, other], np.array([0.75, 0.25]))
+    assert found.names == ["a", "b"]
+    np.testing.assert_allclose(found.scores, [[0.9, 0.1], [0.425, 0.575]], rtol=1e-6)
+
+
+def test_a_clip_that_one_network_cannot_use_is_unusable() -> None:
+    one = predictions([[1.0, 0.0], [0.5, 0.5]])
+    other = predictions([[-np.inf, -np.inf], [0.5, 0.5]], unusable=[True, False])
+    assert combined([one, other], np.array([1.0, 0.0])).scored.tolist() == [False, True]
+
+
+def test_the_likeliest_weights_prefer_the_network_that_is_right_and_keep_equal_ones_equal() -> None:
+    right, wrong = [[0.9, 0.1]] * 2, [[0.1, 0.9]] * 2
+    weights = likeliest_weights([predictions(right), predictions(wrong)])
+    assert weights[0] > 0.99 and weights.sum() == pytest.approx(1.0)
+    np.testing.assert_allclose(likeliest_weights([predictions(right), predictions(right)]), [0.5, 0.5])
+    mixed = [[0.9, 0.1], [0.1, 0.9]], [[0.1, 0.9], [0.9, 0.1]]
+    np.testing.assert_allclose(likeliest_weights([predictions(list(each)) for each in mixed]), [0.5, 0.5])
+
+
+@pytest.fixture
+def runs(train_once: Callable[..., RunFolder]) -> list[Path]:
+    return [train_once(*HELD).last, train_once(*HELD, "model.channels=[8,16]").last]
+
+
+def test_single_and_summed_figures_and_all_parameters_are_reported(runs: list[Path], tmp_path: Path) -> None:
+    result = evaluate(EvalRequest(runs[0], members=runs[1:], pictures=False), tmp_path / "both")
+    singles = [evaluate(EvalRequest(run, pictures=False), tmp_path / "one") for run in runs]
+    ensemble = result.extras.ensemble
+    assert ensemble is not None
+    assert [member.top1 for member in ensemble.members] == [single.metrics.top1 for single in singles]
+    assert ensemble.parameters == sum(int(single.facts["parameters"]) for single in singles)
+    written = json.loads((tmp_path / "both" / "metrics.json").read_text())["ensemble"]
+    assert written["source"] == "equal" and [each["weight"] for each in written["members"]] == [0.5, 0.5]
+
+
+def test_weights_need_enough_clips_that_all_networks_held_out(
+    runs: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = EvalRequest(runs[0], members=runs[1:], weights="train", pictures=False)
+    with pytest.raises(UserError, match="held out 3 clips in common, and 20 are needed"):
+        evaluate(request, tmp_path / "report")
+    monkeypatch.setattr("last.evaluation.ensemble.FEWEST_TO_WEIGH", 3)
+    found = evaluate(request, tmp_path / "report").extras.ensemble
+    assert found is not None and "3 training clips that every network held out" in found.source
+    assert sum(member.weight for member in found.members) == pytest.approx(1.0)
+
+
+def test_weights_of_networks_without_held_out_clips_are_refused(
+    train_once: Callable[..., RunFolder], runs: list[Path], tmp_path: Path
+) -> None:
+    without = train_once("epochs=1").last
+    with pytest.raises(UserError, match=r"last.pth held out no clips.* --weights equal"):
+        evaluate(EvalRequest(runs[0], members=[without], weights="train"), tmp_path / "report")
+
+
+def test_one_network_has_no_weights_and_the_same_file_is_not_two(runs: list[Path], tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="--weights train is for an ensemble"):
+        evaluate(EvalRequest(runs[0], weights="train"), tmp_path / "report")
+    with pytest.raises(UserError, match="is given twice"):
+        evaluate(EvalRequest(runs[0], members=[runs[0]]), tmp_path / "report")

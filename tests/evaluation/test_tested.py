@@ -1,0 +1,170 @@
+"""Checkpoints under test: conditions that change nothing, and data and models that do not fit."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from last.data.loading.views import View
+from last.data.store.clip import Clip
+from last.data.store.reader import write_store
+from last.evaluation.ensemble import refuse_strangers
+from last.evaluation.evaluate import evaluate
+from last.evaluation.request import EvalRequest, Further, TestTime
+from last.evaluation.tested import PLAINLY, Condition, TestedModel, open_tested
+from last.experiments import run as experiment
+from last.experiments.config import resolve
+from last.runs.folder import RunFolder
+from last.settings.run import RunConfig
+from last.utils.errors import UserError
+
+DETAILS = Further(details=True)
+SMALL = ["epochs=1", "input_frames=8", "model.channels=[8]", "model.blocks=[1]", "batch_size=4"]
+SMALL += ["model.attention=[false]", "tensorboard=false"]
+Made = Callable[..., Path]
+
+
+@pytest.fixture
+def tested(train_once: Callable[..., RunFolder]) -> TestedModel:
+    path = train_once("epochs=1").last
+    return open_tested(EvalRequest(path), path)
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [Condition(jitter=1e-9), Condition(zeroed=["nothing"]), Condition(views=[View(), View(turn=360.0)])],
+)
+def test_a_condition_that_changes_nothing_gives_the_plain_scores(tested: TestedModel, condition: Condition) -> None:
+    plain, other = tested.predict(), tested.predict(condition=condition)
+    np.testing.assert_allclose(other.scores, plain.scores, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        Condition(joints=0.5),
+        Condition(jitter=0.5),
+        Condition(turn=90.0),
+        Condition(step=8),
+        Condition(zeroed=["bone"]),
+        Condition(views=[View(), View(mirror=True)]),
+        Condition(draws=3),
+    ],
+)
+def test_every_other_condition_changes_the_scores_of_the_same_clips(tested: TestedModel, condition: Condition) -> None:
+    plain, other = tested.predict(), tested.predict(condition=condition)
+    assert other.names == plain.names and other.labels.tolist() == plain.labels.tolist()
+    assert np.abs(other.scores - plain.scores).max() > 1e-4
+    assert Condition() == PLAINLY
+
+
+def a_clip(number: int, label: int, layout: str, frames: int, still: bool = False) -> Clip:
+    joints, coordinates = (25, 3) if layout == "ntu25" else (15, 3)
+    values = np.random.default_rng(number).normal(size=(1, frames, joints, coordinates)).astype(np.float32)
+    values = np.zeros_like(values) if still else values
+    return Clip(f"c{number:02}", values, np.ones((1, frames), np.bool_), label, subject=1 + number % 2, camera=1)
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Made:
+    """Return a function that trains on a small data set of its own and returns the checkpoint."""
+
+    def make(clips: Iterator[Clip], classes: list[str], layout: str = "ntu25", name: str = "own") -> Path:
+        folder = tmp_path / f"{name}-{layout}-{len(classes)}"
+        write_store(folder / "data" / name, clips, name=name, layout=layout, classes=classes)
+        rule = "split: xsub, copies: allow, protocols: {xsub: {by: subject, train: [1]}}"
+        (folder / "own.yaml").write_text(f"data: {{name: {name}, layout: {layout}, classes: {classes}, {rule}}}")
+        config: RunConfig = resolve(
+            model="nano_e",
+            dataset=str(folder / "own.yaml"),
+            environment="local",
+            overrides=SMALL,
+            flags={"data_root": str(folder / "data"), "output_root": str(folder / "runs"), "device": "cpu"},
+        )
+        return experiment.train(config).run.last
+
+    return make
+
+
+def clips_of(labels: list[int], layout: str = "ntu25", frames: int = 9) -> Iterator[Clip]:
+    return (a_clip(number, label, layout, frames) for number, label in enumerate(labels))
+
+
+def test_a_class_without_clips_is_shown_with_its_reason(made: Made, tmp_path: Path) -> None:
+    path = made(clips_of([0, 0, 1, 1, 0, 0, 1, 1]), ["a", "b", "never"])
+    result = evaluate(EvalRequest(path, further=DETAILS, pictures=False), tmp_path / "report")
+    details = result.extras.details
+    assert details is not None and details.classes[2].accuracy is None and details.classes[2].problem == "no clips"
+    assert "1 class of 3 has no tested clip, and no part in the mean class accuracy." in details.notes
+    assert not any("nan" in text.lower() for text in (tmp_path / "report" / "details.json").read_text().split('"'))
+
+
+def test_one_class_alone_is_evaluated_and_said_to_mean_nothing(made: Made, tmp_path: Path) -> None:
+    result = evaluate(
+        EvalRequest(made(clips_of([0] * 8), ["only"]), further=DETAILS, pictures=False), tmp_path / "report"
+    )
+    details = result.extras.details
+    assert details is not None and details.reliability.error is None and not details.confusions
+    assert details.notes[0].startswith("There is one class only")
+
+
+def test_tested_classes_that_were_never_trained_are_warned_of(
+    made: Made, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    labels = [0, 0, 1, 2, 0, 0, 1, 2]  # class 2 has clips of subject 2 alone
+    path = made(clips_of(labels), ["a", "b", "untrained"])
+    caplog.clear()
+    result = evaluate(EvalRequest(path, further=DETAILS, pictures=False), tmp_path / "report")
+    assert "2 tested clips of 1 class without any training clip (untrained)" in caplog.text
+    details = result.extras.details
+    assert details is not None and "1 tested class had no training clip" in details.notes[-1]
+
+
+def test_clips_of_one_frame_are_evaluated_in_every_way(made: Made, tmp_path: Path) -> None:
+    path = made(clips_of([0, 1] * 4, frames=1), ["a", "b"])
+    how = TestTime(crops=3, turns=[15.0], mirror=True)
+    request = EvalRequest(path, test_time=how, further=Further(details=True, robustness=True), pictures=False)
+    result = evaluate(request, tmp_path / "report")
+    assert all(curve.points for curve in result.extras.robustness)
+
+
+def test_a_clip_of_zeros_is_unusable_and_counted_as_such(made: Made, tmp_path: Path) -> None:
+    clips = [*clips_of([0, 0, 1, 1, 0, 0, 1]), a_clip(7, 1, "ntu25", 9, still=True)]
+    result = evaluate(EvalRequest(made(iter(clips), ["a", "b"]), further=DETAILS, pictures=False), tmp_path / "report")
+    details = result.extras.details
+    assert details is not None
+    assert int(result.metrics.unusable.sum()) in (0, 1)
+    assert all(0 <= each.accuracy.value <= 100 for each in details.classes if each.accuracy is not None)
+
+
+def test_an_ensemble_of_different_classes_layouts_or_clips_is_refused(made: Made) -> None:
+    labels = [0, 1] * 4
+    paths = [
+        made(clips_of(labels), ["a", "b"]),
+        made(clips_of(labels), ["a", "b", "c"]),
+        made(clips_of(labels, layout="sbu15"), ["a", "b"], layout="sbu15"),
+        made(clips_of([0, 1] * 5), ["a", "b"], name="more"),
+    ]
+    first, classes, layout, clips = (open_tested(EvalRequest(path), path) for path in paths)
+    with pytest.raises(UserError, match=r"ensemble of different classes: .* 2 classes, and .* 3, such as c"):
+        refuse_strangers([first, classes])
+    with pytest.raises(UserError, match=r"ensemble of different layouts: .* ntu25, and .* sbu15"):
+        refuse_strangers([first, layout])
+    with pytest.raises(UserError, match=r"tested on different clips: .* 5 clips"):
+        refuse_strangers([first, clips])
+
+
+def test_a_checkpoint_of_another_layout_than_the_data_set_is_refused(made: Made, tmp_path: Path) -> None:
+    first = made(clips_of([0, 1] * 4), ["a", "b"])
+    other = made(clips_of([0, 1] * 4, layout="sbu15"), ["a", "b"], layout="sbu15", name="other")
+    data = other.parents[3] / "own.yaml"
+    with pytest.raises(UserError, match=r"was trained on own \(2 classes, ntu25\); other has 2 classes and the layout"):
+        evaluate(EvalRequest(first, dataset=str(data)), tmp_path / "report")
+
+
+def test_clips_of_two_coordinates_cannot_be_turned(tested: TestedModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    request = EvalRequest(tested.path, test_time=TestTime(turns=[15.0]))
+    monkeypatch.setattr(type(tested.config.data.skeleton), "flat", property(lambda _: True))
+    with pytest.raises(UserError, match="--turns needs clips of three coordinates"):
+        evaluate(request, tested.path.parent / "report")

@@ -1,0 +1,64 @@
+"""The mean of the weights at the ends of the last epochs."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import nn
+
+from last.experiments import run as experiment
+from last.runs.checkpoint import read_checkpoint
+from last.runs.logbook import read_rows
+from last.settings.run import EmaConfig, RunConfig
+from last.training.last_epochs import LastEpochsAverage
+from last.utils.errors import UserError
+
+EXACT = 1e-6
+
+
+def followed(model: nn.Linear, average: LastEpochsAverage, epochs: range) -> list[float]:
+    found = []
+    for epoch in epochs:
+        with torch.no_grad():
+            model.weight.fill_(float(epoch**2))
+        average.update(torch.tensor(True))
+        average.end_epoch(epoch)
+        found.append(average.state()["weight"].item())
+    return found
+
+
+@pytest.mark.parametrize(
+    ("count", "wanted"),
+    [(1, [0, 1, 4, 9, 16]), (3, [0, 1, 4, 6.5, 29 / 3]), (5, [0, 0.5, 5 / 3, 3.5, 6]), (99, [0, 0.5, 5 / 3, 3.5, 6])],
+)
+def test_the_last_epochs_count_equally_and_earlier_ones_follow_the_weights(count: int, wanted: list[float]) -> None:
+    model = nn.Linear(1, 1, bias=False)
+    average = LastEpochsAverage(model, count, epochs=5)
+    assert followed(model, average, range(5)) == pytest.approx(wanted, rel=EXACT)
+
+
+def test_an_epoch_that_ends_twice_counts_once() -> None:
+    model = nn.Linear(1, 1, bias=False)
+    average = LastEpochsAverage(model, 3, epochs=5)
+    followed(model, average, range(5))
+    resumed = LastEpochsAverage(model, 3, epochs=5)
+    resumed.load_state(average.state(), average.steps)
+    resumed.end_epoch(4)
+    assert resumed.state()["weight"].item() == average.state()["weight"].item()
+
+
+def test_two_averages_at_once_are_refused() -> None:
+    with pytest.raises(UserError, match=r"ema\.decay: 0\.9 and ema\.last_epochs: 2"):
+        EmaConfig(0.9, 2)
+
+
+def test_a_run_tests_and_saves_the_mean_of_its_last_epochs(tiny_config: Callable[..., RunConfig]) -> None:
+    config = tiny_config("epochs=4", "ema.last_epochs=2", "learning_rate=0.1", "checkpoint.keep=4")
+    result = experiment.train(config)
+    before, last = (read_checkpoint(path) for path in (result.run.checkpoints / "epoch_0002.pth", result.run.last))
+    for name, average in last.ema.items():
+        torch.testing.assert_close(average, (before.model[name] + last.model[name]) / 2)
+        assert torch.equal(before.ema[name], before.model[name])
+    row = read_rows(result.run.path / "metrics.jsonl")[-1]
+    assert result.summary["weights"] == "averaged" and result.summary["final_top1"] == row["ema_test_top1"]
+    assert "averaged" in last.statistics
