@@ -56,7 +56,7 @@ def normalise_input(norm: nn.Module, stream: Tensor, measured: Tensor | None) ->
 def normalise(norm: nn.Module, x: Tensor, relu: bool = False) -> Tensor:
     """Apply a BatchNorm over channels, then ReLU if `relu`, (C, T, B, V) -> (C, T, B, V)."""
     rows = x.view(len(x), -1)
-    if (counted := counted_positions(rows, inner=x.shape[3])) is not None and can_count(norm):
+    if (counted := counted_positions(rows.shape[1], inner=x.shape[3])) is not None and can_count(norm):
         return normalise_counted(norm, rows, relu, counted).view(x.shape)
     if can_normalise_by_batch(norm, x):
         assert isinstance(norm, nn.BatchNorm2d)

@@ -85,13 +85,13 @@ def trial_kernels(names: Collection[str]) -> Iterator[None]:
 
 
 def on_trial(name: str) -> bool:
-    """Tell whether a way to compute that needs no Triton is to be used."""
-    return name in _chosen and not is_traced()
+    """Tell whether a way to compute was chosen by its name; compiled code has none of them."""
+    return not is_traced() and name in _chosen
 
 
 def can_filter_frames(x: Tensor) -> bool:
     """Tell whether `filter_frames` is to be used with `x`."""
-    return "filter" in _chosen and can_use_kernels(x) and _works("filter", _try_filter, x.device)
+    return on_trial("filter") and can_use_kernels(x) and _works("filter", _try_filter, x.device)
 
 
 def filter_frames(x: Tensor, taps: Tensor, dilations: Tensor, stride: int) -> Tensor:
@@ -106,7 +106,7 @@ def filter_frames(x: Tensor, taps: Tensor, dilations: Tensor, stride: int) -> Te
 
 def can_mix_joints(x: Tensor) -> bool:
     """Tell whether `mix_joints` is to be used with `x`, (..., V)."""
-    if "joints" not in _chosen or not can_use_kernels(x) or not _works("joints", _try_joints, x.device):
+    if not on_trial("joints") or not can_use_kernels(x) or not _works("joints", _try_joints, x.device):
         return False
     from .triton_joints import MOST_JOINTS
 

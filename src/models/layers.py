@@ -34,7 +34,7 @@ class JointGate(nn.Sequential):
         """(1, C, P, 1) -> (1, C, P, 1), of P frames or joints of all bodies, `inner` of one body beside each other."""
         squeeze, norm, relu, excite, gate = self
         hidden = _convolved(squeeze, x)
-        counted = counted_positions(hidden[0, :, :, 0], inner)
+        counted = counted_positions(hidden.shape[2], inner)
         if counted is not None and can_count(norm):
             rows = normalise_counted(norm, hidden.reshape(hidden.shape[1], -1), True, counted)
             hidden = rows.view(hidden.shape)

@@ -56,7 +56,7 @@ def counted_bodies() -> Tensor | None:
     return None if is_traced() else _bodies.get()
 
 
-def counted_positions(rows: Tensor, inner: int) -> CountedPositions | None:
-    """Return which positions of features (C, P) count now; None if all of them do, as outside of training."""
+def counted_positions(positions: int, inner: int) -> CountedPositions | None:
+    """Return which of the P `positions` of features count now; None if all of them do, as outside of training."""
     bodies = counted_bodies()
-    return None if bodies is None else CountedPositions(bodies, inner, rows.shape[1])
+    return None if bodies is None else CountedPositions(bodies, inner, positions)

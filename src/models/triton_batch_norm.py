@@ -164,10 +164,10 @@ def _scale_gradients(  # type: ignore[no-untyped-def]
     if RELU:
         gradient = tl.where(x * factor + offset > 0.0, gradient, 0.0)
     slope, level = tl.load(slopes + channel), tl.load(slopes + channels + channel)
-    shared = slope * (x - mean) + level
     if COUNTED:
-        shared = tl.where(tl.load(bodies + (at // INNER) % B) != 0, shared, 0.0)
-    result = factor * gradient + shared
+        counts = tl.load(bodies + (at // INNER) % B) != 0
+        slope, level = tl.where(counts, slope, 0.0), tl.where(counts, level, 0.0)
+    result = factor * gradient + slope * (x - mean) + level
     tl.store(of_rows + here, result.to(of_rows.dtype.element_ty), mask=inside)
 
 

@@ -241,9 +241,9 @@ def test_a_step_along_a_bad_gradient_is_not_made(tiny_config: MakeConfig, monkey
         norms.append(norm(gradients))
         return torch.tensor(float("inf")) if len(norms) == 2 else norms[-1]
 
-    def watched_update(step: TrainingStep, metrics: EpochMetrics) -> None:
+    def watched_update(step: TrainingStep, metrics: EpochMetrics, average_share: torch.Tensor | None) -> None:
         before = _everything(step)
-        update(step, metrics)
+        update(step, metrics, average_share)
         moved.append([not torch.equal(old, new) for old, new in zip(before, _everything(step), strict=True)])
 
     monkeypatch.setattr(torch.nn.utils, "get_total_norm", second_is_infinite)
