@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from functools import cache
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -133,7 +134,7 @@ def _try_joints(device: torch.device) -> Tensor:
 
 
 @cache
-def _works(name: str, attempt: Callable[[torch.device], Tensor], device: torch.device) -> bool:
+def _works(name: str, attempt: Callable[[torch.device], Any], device: torch.device) -> bool:
     """Tell whether a kernel on trial works on a GPU, in both directions; if not, warn once."""
     try:
         with torch.inference_mode(False), torch.enable_grad():

@@ -20,7 +20,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-if numba.config.DISABLE_JIT:
+_settings: Any = numba.config  # numba's types do not know its settings
+if _settings.DISABLE_JIT:
     raise ImportError("NUMBA_DISABLE_JIT is set")
 
 _PART = 1024  # numbers that are summed in float32 before the sum is added in float64
@@ -36,11 +37,13 @@ def _compiled(*types: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]
     # Not `nnan`: NaN has to stay NaN.
     options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"reassoc", "contract", "nsz"}}
 
+    compiler: Any = numba.njit  # whose types do not know a set as `fastmath` beside signatures
+
     def compiled(function: Callable[..., Any]) -> Any:
         try:
-            return numba.njit(*signature, cache=True, **options)(function)
+            return compiler(*signature, cache=True, **options)(function)
         except RuntimeError:  # numba found no folder for its cache
-            return numba.njit(*signature, **options)(function)
+            return compiler(*signature, **options)(function)
 
     return compiled
 
