@@ -138,7 +138,7 @@ def _works(name: str, attempt: Callable[[torch.device], Any], device: torch.devi
     """Tell whether a kernel on trial works on a GPU, in both directions; if not, warn once."""
     try:
         with torch.inference_mode(False), torch.enable_grad():
-            attempt(device).sum().backward()  # type: ignore[no-untyped-call]
+            attempt(device).sum().backward()
     except Exception as error:  # as in `has_kernels`
         _log.warning("hardware.trial_kernels: %s does not work here; the usual way is used (%s).", name, _line(error))
         return False
