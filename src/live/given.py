@@ -17,6 +17,7 @@ from ..utils.errors import UserError
 from ..utils.numbers import counted
 
 Floats = NDArray[np.float32]
+_LARGEST_SCORE = 10.0  # of pose estimators whose scores are not limited to 1, as where recordings are read
 
 
 def joints_of(frame: Any, confidence: Any, layout: Layout, lowest: float) -> Floats:
@@ -29,7 +30,7 @@ def joints_of(frame: Any, confidence: Any, layout: Layout, lowest: float) -> Flo
         lowest: a joint with a lower confidence is missing.
 
     Raises:
-        UserError: these are no such arrays of numbers.
+        UserError: these are no such arrays of numbers, or the confidences are not from 0 to about 1.
     """
     joints = _numbers(frame, "A frame")
     joints = joints[None] if joints.ndim == 2 else joints
@@ -45,6 +46,11 @@ def joints_of(frame: Any, confidence: Any, layout: Layout, lowest: float) -> Flo
         certain = certain[None] if certain.ndim == 1 else certain
         if certain.shape != joints.shape[:2]:
             raise UserError(f"The confidences have the shape {certain.shape}; the frame needs {joints.shape[:2]}.")
+        if (certain > _LARGEST_SCORE).any() or (certain < 0).any():
+            raise UserError(
+                f"The confidences are from {np.nanmin(certain):g} to {np.nanmax(certain):g}; they should be 0 to 1 "
+                "(percentages divided by 100)."
+            )
         joints[~(certain >= lowest)] = np.nan
     joints[np.isnan(joints).any(axis=2)] = np.nan
     return joints.astype(np.float32)

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..deploy.recognizer import NoBody, Recognizer
+from ..utils.errors import UserError
 from .actions import NONE, ActionState, Change
 from .frame_history import History
 from .given import ids_of, joints_of, time_of
@@ -107,7 +108,7 @@ class StreamRecognizer:
             `too many`, `too fast`, `brief` (of a person who was lost before they were classified).
 
     Raises:
-        UserError: the file cannot be run, see `Recognizer`.
+        UserError: the file cannot be run, see `Recognizer`, or `settings` are something else.
     """
 
     model: Recognizer | Path | str
@@ -115,6 +116,8 @@ class StreamRecognizer:
     clock: Callable[[], float] = clocks.monotonic
 
     def __post_init__(self) -> None:
+        if not isinstance(self.settings, LiveSettings):
+            raise UserError(f"settings should be last.live.settings.LiveSettings(...), not {self.settings!r}.")
         self.recognizer = self.model if isinstance(self.model, Recognizer) else Recognizer(self.model, 1)
         facts, settings = self.recognizer.facts, self.settings
         self.rate = settings.rate or facts.frame_rate or _RATE

@@ -34,6 +34,8 @@ def test_joints_below_the_lowest_confidence_are_missing_and_bodies_of_zeros_abse
         ([[1.0], [1.0, 2.0]], None, "A frame should be an array of numbers"),
         (np.zeros((17, 3), complex), None, "it has complex numbers"),
         (np.zeros((17, 3)), np.zeros(16), r"confidences have the shape \(1, 16\)"),
+        (np.zeros((17, 3)), np.linspace(20, 90, 17), "confidences are from 20 to 90; they should be 0 to 1"),
+        (np.zeros((17, 3)), np.linspace(-1, 1, 17), "confidences are from -1 to 1"),
         (np.zeros((17, 3)), "sure", "The confidences should be an array of numbers"),
         (np.zeros((17, 3)), [[1.0], [1.0, 2.0]], "The confidences should be an array of numbers"),
     ],

@@ -36,6 +36,11 @@ def test_an_action_is_reported_when_it_starts_and_when_it_ends() -> None:
     assert 1.0 <= events[0].began <= 1.6 and events[0].time <= 2.2 and 3.0 <= events[1].time <= 4.5
 
 
+def test_settings_of_another_kind_are_refused_at_once() -> None:
+    with pytest.raises(UserError, match=r"settings should be last\.live\.settings\.LiveSettings"):
+        StreamRecognizer(FakeRecognizer(by_height, 1), {"threshold": 0.9})  # type: ignore[arg-type]
+
+
 def test_a_short_history_is_classified_as_it_is_and_never_padded() -> None:
     recognizer = stream(every=1, shortest=0.1)
     for _ in range(100):
