@@ -27,6 +27,10 @@ class LastEpochsAverage(WeightAverage):
         super().__init__(model, decay=0.0)
         self.first = max(0, epochs - count)
 
+    def next_share(self) -> float:
+        """Return that a step takes no share; no step counts."""
+        return 0.0
+
     def update(self, made: Tensor, share: float | Tensor | None = None) -> None:
         """Do nothing after a step: only the ends of epochs count."""
 

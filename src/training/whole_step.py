@@ -206,9 +206,11 @@ def _tensors(batch: Batch) -> list[Tensor]:
 
 
 def _shapes(batch: Batch) -> Key:
-    """Return what a recording depends on."""
-    given = tuple((item.name, getattr(batch, item.name)) for item in fields(batch))
-    return (batch.padded, *((name, value.shape, value.dtype) for name, value in given if isinstance(value, Tensor)))
+    """Return what a recording depends on: the shapes and types of tensors, and all values that are not tensors."""
+    given = ((item.name, getattr(batch, item.name)) for item in fields(batch) if item.name != "streams")
+    return tuple(
+        (name, value.shape, value.dtype) if isinstance(value, Tensor) else (name, value) for name, value in given
+    )
 
 
 def _first_line(error: BaseException) -> str:

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,19 @@ def test_a_run_of_whole_steps_is_the_same_run(tiny_config: Config, recovery: str
     assert whole_rows == rows and len(rows) == 3
     for part in ("model", "optimizer", "scheduler", "ema", "guard", "window"):
         assert_same(whole_checkpoint[part], checkpoint[part])
+
+
+def test_an_average_of_the_last_epochs_counts_epochs_and_not_whole_steps(tiny_config: Config) -> None:
+    how = (*RICH, "ema.decay=0", "ema.last_epochs=2", "data.augment.anneal=0.5")
+    checkpoints = [trained(tiny_config(*how, f"{SWITCH}={switch}"))[1] for switch in ("false", "true")]
+    for part in ("model", "ema", "ema_steps"):
+        assert_same(checkpoints[1][part], checkpoints[0][part])
+
+
+def test_a_recording_is_of_one_strength_of_augmentation(tiny_config: Config) -> None:
+    batch = next(iter(trainer_of(tiny_config()).data.loader))
+    same, weaker = replace(batch, labels=batch.labels + 1), replace(batch, strength=0.5)
+    assert whole_step._shapes(same) == whole_step._shapes(batch) != whole_step._shapes(weaker)
 
 
 @contextmanager
