@@ -140,8 +140,12 @@ def _variant_result(
     plan: SweepPlan, variant: str, done: Mapping[_Key, Outcome], correct: Mapping[_Key, _Correct]
 ) -> VariantResult:
     mine = [each for key, each in done.items() if key[0] == variant]
-    accuracies = {part: {each.run.seed: each.accuracy for each in mine if each.run.part == part} for part in plan.parts}
-    clips = {each.run.part: int(each.summary.get("test_clips", 1)) for each in mine}
+    tested = {key[1:]: found for key, found in correct.items() if key[0] == variant}
+    accuracies = {  # from the predictions, as the differences
+        part: {seed: 100 * sum(found.values()) / len(found) for (its, seed), found in tested.items() if its == part}
+        for part in plan.parts
+    }
+    clips = {part: len(found) for (part, _), found in tested.items()}
     complete = [seed for seed in plan.spec.seeds if all(seed in accuracies[part] for part in plan.parts)]
     together = [
         sum(accuracies[part][seed] * clips[part] for part in plan.parts) / sum(clips.values()) for seed in complete

@@ -162,9 +162,10 @@ def measure_scores(scores: Tensor, labels: Tensor) -> TestOutput:
 def _hits(scores: Tensor, labels: Tensor) -> tuple[Sequence[Tensor], Tensor]:
     """Return the numbers () of top-1 and top-5 hits, and the predicted classes (N,), K for a clip without one.
 
-    A clip with a score that is not finite never counts as a hit.
+    A clip with a score that is not finite never counts as a hit. Of equal scores, which half precision often has, the
+    first class counts as the highest, as in `evaluation.metrics`; `topk` would take any of them.
     """
-    best = scores.detach().topk(min(_BEST, scores.shape[1]), dim=1).indices
+    best = scores.detach().argsort(dim=1, descending=True, stable=True)[:, :_BEST]
     finite = scores.detach().isfinite().all(dim=1, keepdim=True)
     hits = (best == labels[:, None]) & finite
     predicted_classes = torch.where(finite[:, 0], best[:, 0], scores.shape[1])

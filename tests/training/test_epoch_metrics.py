@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from last.data.loading.loader import Batch
+from last.evaluation.metrics import Predictions, measure
 from last.runtime.distributed import ALONE, World
 from last.tasks.measures import CLASSIFICATION, Measures, Metric
 from last.training.classification import Classification, measure_scores
@@ -122,3 +123,14 @@ def test_a_metric_of_another_task_keeps_its_own_scale_and_is_worst_where_it_is_n
     assert metrics.read(ALONE).metrics == [1.5]
     metrics.add(torch.tensor(1.0), 2, [torch.tensor(math.nan)])
     assert metrics.read(ALONE).metrics == [math.inf]
+
+
+def test_equal_scores_count_as_in_an_evaluation_of_the_same_scores() -> None:
+    """Half precision makes many of them, and `topk` takes any."""
+    drawn = torch.randint(0, 3, (200, 7), generator=torch.Generator().manual_seed(0)) + 1.0
+    scores, labels = drawn / drawn.sum(dim=1, keepdim=True), torch.arange(200) % 7
+    metrics = EpochMetrics(CPU)
+    add_scores(metrics, scores, labels)
+    found = measure(Predictions([str(number) for number in range(200)], labels.numpy(), scores.numpy()), 7)
+    assert tuple(metrics.read(ALONE).metrics) == pytest.approx((found.top1, found.top5))
+    assert measure_scores(scores, labels).predicted_classes.tolist() == scores.numpy().argmax(axis=1).tolist()
