@@ -10,6 +10,7 @@ import pytest
 DOCUMENT = Path(__file__).parents[1] / "docs" / "python.md"
 
 
+@pytest.mark.long
 def test_every_example_runs(cli: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert cli("synthesize", "--out", "raw", "--clips", 24).code == 0

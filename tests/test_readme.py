@@ -70,6 +70,7 @@ def trained(walked: Path, tmp_path: Path, newcomer: Callable[[str], Any]) -> Pat
     return tmp_path
 
 
+@pytest.mark.long
 def test_synthetic_walk_through_runs_as_it_stands(newcomer: Callable[[str], Any], trained: Path) -> None:
     assert len(list(trained.glob("runs/run-*/*.png"))) == 2
     assert "The report is in" in newcomer(commands()[3]).out
@@ -96,6 +97,7 @@ def test_runs_are_resumed_listed_and_compared(newcomer: Callable[[str], Any]) ->
     assert "There is nothing to free in runs" in newcomer(clean).out
 
 
+@pytest.mark.long
 def test_distillation_and_the_sequence_run_as_they_stand(
     newcomer: Callable[[str], Any], trained: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -115,6 +117,7 @@ def test_distillation_and_the_sequence_run_as_they_stand(
     assert sum("sequence-ntu60-xsub" in str(path) for path in drawn) == 18
 
 
+@pytest.mark.long
 def test_ntu_commands_run_on_raw_files_of_its_format(newcomer: Callable[[str], Any], tmp_path: Path) -> None:
     newcomer("python scripts/synthesize.py --out data/raw/nturgbd --clips 60")
     prepare, smoke, student = commands()[4:7]

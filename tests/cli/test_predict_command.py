@@ -102,6 +102,7 @@ def test_a_recording_of_a_known_data_set_may_have_any_name(
     assert after["top"] == before["top"] and after["clip"] == other.stem != before["clip"]
 
 
+@pytest.mark.long
 def test_the_numbers_are_those_of_the_recognizer(cli: Command, model: Path, tmp_path: Path) -> None:
     joints = a_recording("folder")
     np.save(tmp_path / "clip.npy", joints)

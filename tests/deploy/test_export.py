@@ -182,6 +182,7 @@ def test_a_file_that_disagrees_is_not_left_behind(
     assert list((tmp_path / "out").iterdir()) == []
 
 
+@pytest.mark.long
 def test_a_teacher_is_exported_unchanged(tmp_path: Path, data_yaml: Path) -> None:
     one_stage = ["model.blocks=[1]", "model.channels=[16]", "model.temporal=[attention]"]
     checkpoint = write_checkpoint(tmp_path / "teacher.pth", data_yaml, "small", False, *one_stage)

@@ -19,6 +19,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory, data_yaml: Path) -> Pat
     return write_checkpoint(tmp_path_factory.mktemp("int8") / "last.pth", data_yaml)
 
 
+@pytest.mark.long
 def test_its_file_is_measured_beside_the_other_and_classifies_as_it_does(
     cli: Callable[..., CommandResult], checkpoint: Path, data_yaml: Path, tmp_path: Path
 ) -> None:

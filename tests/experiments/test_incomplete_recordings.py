@@ -63,6 +63,7 @@ def test_a_resumed_run_ends_like_one_left_alone(
     assert losses[0] == losses[1] and np.isfinite(losses[0]).all()
 
 
+@pytest.mark.long
 def test_it_is_evaluated_exported_and_used_alike(incomplete: Path, tmp_path: Path, cli: Callable[..., Any]) -> None:
     run = train(tiny_run(incomplete, tmp_path / "runs", "epochs=1", *DROPS)).run
     reports = []

@@ -77,6 +77,7 @@ def test_an_old_run_is_resumed_as_if_its_keys_had_always_had_these_names(
     assert all(torch.equal(one.model[name], other.model[name]) for name in one.model)
 
 
+@pytest.mark.long
 def test_an_old_run_is_resumed_evaluated_and_exported_by_the_commands(
     old_run: RunFolder, cli: Callable[..., Any], tmp_path: Path
 ) -> None:

@@ -17,6 +17,7 @@ from last.deploy import export as exporting
 from last.utils.errors import UserError
 
 
+@pytest.mark.long
 def test_a_backend_in_one_file_is_exported_and_compared(
     plug_in: Callable[[ModuleType, Path], None],
     cli: Callable[..., Any],

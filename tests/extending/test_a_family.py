@@ -22,6 +22,7 @@ def added(plug_in: Callable[[ModuleType, Path], None]) -> None:
     plug_in(families, Path(__file__).with_name("frame_mlp.py"))
 
 
+@pytest.mark.long
 def test_every_command_takes_a_model_of_it(cli: Callable[..., Any], data_yaml: Path, tmp_path: Path) -> None:
     roots = ("--data_root", data_yaml.parent / "data", "--output_root", tmp_path / "runs")
     always = ("--model", YAML, "--dataset", data_yaml, "--epochs", 2)

@@ -69,6 +69,7 @@ def test_each_family_of_ours_reads_it(model: str) -> None:
         wider({name: streams[name] for name in STREAMS})
 
 
+@pytest.mark.long
 def test_commands_train_evaluate_distil_and_export_a_model_that_reads_it(
     cli: Callable[..., Any], data_yaml: Path, tmp_path: Path
 ) -> None:

@@ -29,6 +29,7 @@ def assert_close(found: dict[str, float], cases: int) -> None:
     assert {name: each for name, each in found.items() if each > BOUNDS[name.rpartition(" ")[2]]} == {}
 
 
+@pytest.mark.long
 @needs_triton
 def test_interpreted_kernels_compute_what_torch_computes() -> None:
     assert_close(differences("cpu"), 38)

@@ -66,6 +66,7 @@ def test_every_step_has_the_loss_that_was_recorded(name: str) -> None:
     assert_alike(found, recorded(name, found))
 
 
+@pytest.mark.long
 def test_a_processor_of_another_kind_has_the_same_losses() -> None:
     # Between them these compute all that the others do.
     names = ["last_e with dropout", "average with guard and accumulation", "last_v2 with dropout"]
