@@ -35,7 +35,10 @@ class App {
       onSeek: (frame) => this.seek(frame),
       onSpeed: (speed) => this.playback && (this.playback.speed = speed),
     });
-    this.teach = new TeachPanel(() => this.source);
+    this.teach = new TeachPanel(
+      () => this.source,
+      (name) => Boolean(this.layouts.named(name)),
+    );
     this.engine = new Engine("worker.js");
     this.model = new ModelPanel(this.engine, () => this.begin());
     this.camera = new CameraPanel(this.engine, this.layouts, {
@@ -234,7 +237,8 @@ class App {
       return own;
     const known = this.layouts.named(layout) ?? this.layouts.ofSize(joints, coordinates)[0];
     const names = Array.from({ length: joints }, (_, joint) => `joint ${joint + 1}`);
-    return known ?? { name: `unknown${joints}`, joints: names, bones: [], root: 0, center: 0, mirror: [], coordinates };
+    const name = `unknown${joints}_${coordinates}d`;
+    return known ?? { name, joints: names, bones: [], root: 0, center: 0, mirror: [], coordinates };
   }
 
   get source() {

@@ -25,6 +25,27 @@ async function read(page, folder, name) {
   await page.setInputFiles("#recording-file", path.join(folder, name));
 }
 
+/** Record clips of joints that have no layout here; return the command that trains on them. */
+export async function teaches_an_unknown_layout({ open, folder }) {
+  const { page, faults } = await open({ reducedMotion: "reduce" });
+  await read(page, folder, "seven.npy");
+  await seenOn(page, "seven");
+  await page.selectOption("#speed", "4");
+  for (const name of ["rest", "one", "other"]) {
+    await page.fill("#class-name", name);
+    await page.keyboard.press("Enter");
+  }
+  for (const name of ["one", "other", "one", "other"]) {
+    await page.click(`[aria-label="Record one clip: ${name}"]`);
+    await page.waitForSelector(".classes:not(:has(.active))");
+  }
+  const download = page.waitForEvent("download");
+  await page.click("#download");
+  await (await download).cancel();
+  const [command, told] = [await text(page, "#teach-command"), await page.innerText("#teach-layout")];
+  return { command, told, hint: await text(page, "#teach-hint"), faults };
+}
+
 /** Read a file that takes some time: the page plays on, it is cancelled, something else is opened, and it is read. */
 export async function reads_while_it_plays({ open, folder }) {
   const { page, faults } = await open(STILL);

@@ -51,6 +51,7 @@ def write_files(folder: Path) -> None:
     np.save(folder / "many.npy", np.concatenate(rows))
     states = np.full((30, 25), TRACKED)
     people = [TrackedBody(n, np.arange(30), body.astype(np.float64), states) for n, body in enumerate(crowd[:3])]
+    np.save(folder / "seven.npy", crowd[0, :, :7])
     (folder / "three.skeleton").write_text(skeleton_text(people))
 
 
@@ -72,6 +73,15 @@ def value(results: dict[str, Any], name: str) -> Any:
     found = results[name]["value"]
     assert not isinstance(found, dict) or found["faults"] == []
     return found
+
+
+def test_clips_of_a_layout_that_last_does_not_have_are_trained_with_one_that_is_to_be_written(
+    results: dict[str, Any],
+) -> None:
+    found = value(results, "teaches_an_unknown_layout")
+    assert found["command"] == "python -m last start ./taught --layout my_layout.yaml --minutes 2"
+    assert "no layout of these 7 joints: write my_layout.yaml first" in found["told"]
+    assert found["hint"] == "4 clips of 2 classes, layout unknown7_3d."
 
 
 def test_a_large_file_is_read_while_the_page_plays_on_and_can_be_cancelled(results: dict[str, Any]) -> None:
