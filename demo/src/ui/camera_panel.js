@@ -53,7 +53,7 @@ export class CameraPanel {
     const pose = await PoseModel.load(this.engine, bytes, name);
     if (!LAYOUTS[pose.kind.joints]) {
       throw new Problem(
-        `${name} finds ${pose.kind.joints} joints; this page knows what those of 17 (COCO) and 26 (Halpe) are.`,
+        `It finds ${pose.kind.joints} joints; this page knows what those of 17 (COCO) and 26 (Halpe) are.`,
       );
     }
     Object.assign(this, { pose, people: [] });
