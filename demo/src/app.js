@@ -76,10 +76,14 @@ class App {
     });
     byId("own-model").addEventListener(
       "click",
-      guarded(() => this.model.openOwn()),
+      guarded(() => {
+        clearProblem();
+        return this.model.openOwn();
+      }),
     );
     byId("use-camera").addEventListener("click", () => {
       if (this.camera.stream) {
+        clearProblem();
         this.camera.stop();
         return;
       }

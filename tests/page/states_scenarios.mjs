@@ -232,12 +232,14 @@ export async function a_camera_once({ open, folder }) {
     streams: window.streams.length,
     search: document.querySelector("#find-events").disabled,
     menu: document.querySelector("#clip").selectedOptions[0].textContent,
+    problem: document.querySelector("#problem-text").textContent,
   }));
   await page.click("#start-camera");
   await seenOn(page, "Nine actions in a row");
   const after = await page.evaluate(() => ({
     search: document.querySelector("#find-events").disabled,
     menu: document.querySelector("#clip").selectedOptions[0].textContent,
+    problem: document.querySelector("#problem").hidden ? "" : document.querySelector("#problem-text").textContent,
     isOff: window.streams[0].getTracks().every(({ readyState }) => readyState === "ended"),
   }));
   await page.evaluate(() => {
