@@ -46,6 +46,27 @@ export async function teaches_an_unknown_layout({ open, folder }) {
   return { command, told, hint: await text(page, "#teach-hint"), faults };
 }
 
+/** Record from a recording of one movement, which begins again, as two classes. */
+export async function records_no_copies({ open }) {
+  const { page, faults } = await open({ reducedMotion: "reduce" });
+  await page.selectOption("#speed", "4");
+  await page.selectOption("#clip", "clip-action01.npy");
+  await seenOn(page, "Raise both arms");
+  const told = [];
+  for (const [name, clips] of [
+    ["one", "10 clips"],
+    ["other", "one clip"],
+  ]) {
+    await page.fill("#class-name", name);
+    await page.keyboard.press("Enter");
+    await page.click(`[aria-label="Record ${clips}: ${name}"]`);
+    await page.waitForSelector(".classes:not(:has(.active))");
+    told.push(await text(page, "#note-text"));
+  }
+  const count = await page.$$eval(".class-count", (all) => all.map((each) => each.textContent));
+  return { told, count, faults };
+}
+
 /** Read a file that takes some time: the page plays on, it is cancelled, something else is opened, and it is read. */
 export async function reads_while_it_plays({ open, folder }) {
   const { page, faults } = await open(STILL);

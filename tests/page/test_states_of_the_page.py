@@ -46,12 +46,13 @@ def write_files(folder: Path) -> None:
     write_large(folder / "large.json")
     write_long_names(folder)
     write_pose_models(folder)
-    crowd = np.load(CONTENT / "clip-crowd.npy").astype(np.float32)[:, :30]
+    all_crowd = np.load(CONTENT / "clip-crowd.npy").astype(np.float32)
+    crowd = all_crowd[:, :30]
     rows = [crowd + np.array([0, 0, 2 * row], np.float32) for row in range(5)]
     np.save(folder / "many.npy", np.concatenate(rows))
     states = np.full((30, 25), TRACKED)
     people = [TrackedBody(n, np.arange(30), body.astype(np.float64), states) for n, body in enumerate(crowd[:3])]
-    np.save(folder / "seven.npy", crowd[0, :, :7])
+    np.save(folder / "seven.npy", np.concatenate(all_crowd)[:, :7])
     (folder / "three.skeleton").write_text(skeleton_text(people))
 
 
@@ -82,6 +83,14 @@ def test_clips_of_a_layout_that_last_does_not_have_are_trained_with_one_that_is_
     assert found["command"] == "python -m last start ./taught --layout my_layout.yaml --minutes 2"
     assert "no layout of these 7 joints: write my_layout.yaml first" in found["told"]
     assert found["hint"] == "4 clips of 2 classes, layout unknown7_3d."
+
+
+def test_a_recording_that_begins_again_gives_no_copies(results: dict[str, Any]) -> None:
+    found = value(results, "records_no_copies")
+    assert found["count"] == ["1 of 10", "0 of 10"]
+    assert 'Recording "one" has ended because this part is recorded already' in found["told"][0]
+    assert "1 of 10 clips were recorded" in found["told"][0]
+    assert "0 of 1 clip was recorded" in found["told"][1]
 
 
 def test_a_large_file_is_read_while_the_page_plays_on_and_can_be_cancelled(results: dict[str, Any]) -> None:

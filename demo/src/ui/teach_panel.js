@@ -9,6 +9,8 @@ import { clearNote, clearProblem, guarded, note, tell } from "./messages.js";
 const FOLDER = "taught";
 const OWN_LAYOUT = "my_layout.yaml";
 const COUNTDOWN_S = 3;
+const ENDED_BY_COPY =
+  "this part is recorded already, and copies are no test of what is trained (open another recording, or a longer one)";
 const PAUSE_S = 1; // between two clips from a camera
 const MOST_PEOPLE = 20;
 
@@ -18,7 +20,8 @@ export class TeachPanel {
    * @param {(name: string) => boolean} isKnown whether a layout comes with LAST
    */
   constructor(source, isKnown) {
-    Object.assign(this, { source, isKnown, collection: new Collection(), active: null, recorder: null, rows: new Map() });
+    Object.assign(this, { source, isKnown, collection: new Collection() });
+    Object.assign(this, { active: null, recorder: null, rows: new Map() });
     byId("add-class").addEventListener(
       "submit",
       guarded((event) => this.addClass(event)),
@@ -130,6 +133,10 @@ export class TeachPanel {
   completed() {
     const { active, recorder } = this;
     const isLive = this.source().isLive;
+    if (!isLive && this.collection.repeats(recorder.clip)) {
+      this.interrupt(ENDED_BY_COPY);
+      return;
+    }
     this.wanted -= 1;
     this.arm(isLive ? PAUSE_S : 0);
     try {
