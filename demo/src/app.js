@@ -23,6 +23,8 @@ import { TeachPanel } from "./ui/teach_panel.js";
 const LONGEST_WHOLE_S = 7; // longer recordings are recognised by windows alone
 const [OWN_FILE, CAMERA] = ["file", "camera"]; // in the menu of clips
 const SETTLED_MS = 150; // after the last move of the scrubber
+const NO_STUDENT =
+  "It is not a model that LAST exported: it has no input `joints`. A pose model is opened beside the camera.";
 
 class App {
   constructor() {
@@ -35,7 +37,10 @@ class App {
       onSeek: (frame) => this.seek(frame),
       onSpeed: (speed) => this.playback && (this.playback.speed = speed),
     });
-    this.teach = new TeachPanel(() => this.source);
+    this.teach = new TeachPanel(
+      () => this.source,
+      (name) => Boolean(this.layouts.named(name)),
+    );
     this.engine = new Engine("worker.js");
     this.model = new ModelPanel(this.engine, () => this.begin());
     this.camera = new CameraPanel(this.engine, this.layouts, {
@@ -71,10 +76,14 @@ class App {
     });
     byId("own-model").addEventListener(
       "click",
-      guarded(() => this.model.openOwn()),
+      guarded(() => {
+        clearProblem();
+        return this.model.openOwn();
+      }),
     );
     byId("use-camera").addEventListener("click", () => {
       if (this.camera.stream) {
+        clearProblem();
         this.camera.stop();
         return;
       }
@@ -101,28 +110,26 @@ class App {
 
   async take(files, purpose) {
     clearProblem();
-    const found = purpose === "pose" ? { kind: "pose", files } : await sorted(files, Boolean(this.model.pending.facts));
-    if (purpose === "model" && found.kind === "onnx") found.kind = "model";
+    const found = purpose === "pose" ? { kind: "onnx", files } : await sorted(files, Boolean(this.model.pending.facts));
     if (found.kind === "recording") {
       const recording = await this.reading.read(found.files);
       if (recording) this.openRecording(recording);
       return undefined;
     }
     refuseOldBrowser();
+    found.files.forEach(refuseLargeModel);
     if (found.kind === "model") return this.model.take(found.files);
-    return this.openOnnx(found.files[0], found.kind === "pose");
+    return naming(found.files[0], () => this.openOnnx(found.files[0], purpose));
   }
 
   /** Open a .onnx without a description: a pose model, or a student whose .json is still to come. */
-  async openOnnx(file, isPose) {
-    refuseLargeModel(file);
+  async openOnnx(file, purpose) {
     const bytes = new Uint8Array(await file.arrayBuffer());
-    if (!isPose) {
-      const { session, inputs } = await this.engine.open(bytes).catch((error) => {
-        throw new Problem(`${shown(file.name)}: ${error.message}`);
-      });
+    if (purpose !== "pose") {
+      const { session, inputs } = await this.engine.open(bytes);
       await this.engine.close(session);
       if (inputs.some(({ name }) => name === "joints")) return this.model.take([file]);
+      if (purpose === "model") throw new Problem(NO_STUDENT);
     }
     await this.camera.open(bytes, shown(file.name));
     byId("camera-card").scrollIntoView({ block: "nearest" });
@@ -234,7 +241,8 @@ class App {
       return own;
     const known = this.layouts.named(layout) ?? this.layouts.ofSize(joints, coordinates)[0];
     const names = Array.from({ length: joints }, (_, joint) => `joint ${joint + 1}`);
-    return known ?? { name: `unknown${joints}`, joints: names, bones: [], root: 0, center: 0, mirror: [], coordinates };
+    const name = `unknown${joints}_${coordinates}d`;
+    return known ?? { name, joints: names, bones: [], root: 0, center: 0, mirror: [], coordinates };
   }
 
   get source() {
@@ -330,6 +338,15 @@ class App {
     if (span < 1000) return;
     write(byId("fps"), isMoving ? `${((1000 * this.drawn.count) / span).toFixed(0)} fps` : "– fps");
     this.drawn = { since: now, count: 0 };
+  }
+}
+
+/** Open a file so that its problems name it. @param {File} file @param {() => Promise<any>} open */
+async function naming({ name }, open) {
+  try {
+    return await open();
+  } catch (error) {
+    throw error instanceof Problem ? new Problem(`${shown(name)}: ${error.message}`) : error;
   }
 }
 

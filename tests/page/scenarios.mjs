@@ -181,6 +181,8 @@ export async function bad_files({ open, folder }) {
   told["student as a pose model"] = await refused(page, "#pose-file", ["student.onnx"], folder);
   told["no pose model"] = await refused(page, "#pose-file", ["other_network.onnx"], folder);
   told["neither"] = await refused(page, "#recording-file", ["other_network.onnx"], folder);
+  told["no network as a pose model"] = await refused(page, "#pose-file", ["film.mp4"], folder);
+  told["pose model as a student"] = await refused(page, "#model-file", ["pose.onnx"], folder);
   const kept = await text(page, "#model-name");
   return { told, kept, lives: await lives(page), faults };
 }

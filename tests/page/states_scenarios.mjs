@@ -25,6 +25,48 @@ async function read(page, folder, name) {
   await page.setInputFiles("#recording-file", path.join(folder, name));
 }
 
+/** Record clips of joints that have no layout here; return the command that trains on them. */
+export async function teaches_an_unknown_layout({ open, folder }) {
+  const { page, faults } = await open({ reducedMotion: "reduce" });
+  await read(page, folder, "seven.npy");
+  await seenOn(page, "seven");
+  await page.selectOption("#speed", "4");
+  for (const name of ["rest", "one", "other"]) {
+    await page.fill("#class-name", name);
+    await page.keyboard.press("Enter");
+  }
+  for (const name of ["one", "other", "one", "other"]) {
+    await page.click(`[aria-label="Record one clip: ${name}"]`);
+    await page.waitForSelector(".classes:not(:has(.active))");
+  }
+  const download = page.waitForEvent("download");
+  await page.click("#download");
+  await (await download).cancel();
+  const [command, told] = [await text(page, "#teach-command"), await page.innerText("#teach-layout")];
+  return { command, told, hint: await text(page, "#teach-hint"), faults };
+}
+
+/** Record from a recording of one movement, which begins again, as two classes. */
+export async function records_no_copies({ open }) {
+  const { page, faults } = await open({ reducedMotion: "reduce" });
+  await page.selectOption("#speed", "4");
+  await page.selectOption("#clip", "clip-action01.npy");
+  await seenOn(page, "Raise both arms");
+  const told = [];
+  for (const [name, clips] of [
+    ["one", "10 clips"],
+    ["other", "one clip"],
+  ]) {
+    await page.fill("#class-name", name);
+    await page.keyboard.press("Enter");
+    await page.click(`[aria-label="Record ${clips}: ${name}"]`);
+    await page.waitForSelector(".classes:not(:has(.active))");
+    told.push(await text(page, "#note-text"));
+  }
+  const count = await page.$$eval(".class-count", (all) => all.map((each) => each.textContent));
+  return { told, count, faults };
+}
+
 /** Read a file that takes some time: the page plays on, it is cancelled, something else is opened, and it is read. */
 export async function reads_while_it_plays({ open, folder }) {
   const { page, faults } = await open(STILL);
@@ -211,12 +253,14 @@ export async function a_camera_once({ open, folder }) {
     streams: window.streams.length,
     search: document.querySelector("#find-events").disabled,
     menu: document.querySelector("#clip").selectedOptions[0].textContent,
+    problem: document.querySelector("#problem-text").textContent,
   }));
   await page.click("#start-camera");
   await seenOn(page, "Nine actions in a row");
   const after = await page.evaluate(() => ({
     search: document.querySelector("#find-events").disabled,
     menu: document.querySelector("#clip").selectedOptions[0].textContent,
+    problem: document.querySelector("#problem").hidden ? "" : document.querySelector("#problem-text").textContent,
     isOff: window.streams[0].getTracks().every(({ readyState }) => readyState === "ended"),
   }));
   await page.evaluate(() => {

@@ -145,9 +145,11 @@ def test_what_cannot_be_opened_is_said_and_the_page_lives_on(results: dict[str, 
         "other pair": "not of the same export",
         "damaged": "The description of the model is damaged",
         "no description": "not the description of a model",
-        "student as a pose model": "The pose model does not fit",
+        "student as a pose model": "student.onnx: The pose model does not fit",
         "no pose model": "The pose model does not fit",
-        "neither": "The pose model does not fit",
+        "neither": "other_network.onnx: The pose model does not fit",
+        "no network as a pose model": "film.mp4: It is no ONNX model that runs here, or it is damaged",
+        "pose model as a student": "pose.onnx: It is not a model that LAST exported",
     }
     assert found["told"].keys() == wanted.keys()
     for name, told in wanted.items():

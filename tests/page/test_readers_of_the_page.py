@@ -326,6 +326,8 @@ def test_what_is_no_recording_is_refused_with_the_reason(tmp_path: Path) -> None
         array("fortran.npy", np.asfortranarray(people(1, 9, 25, 3))): "order of Fortran",
         array("flat.npy", np.zeros((4, 5))): "has the shape (4, 5)",
         array("zeros.npy", np.zeros((4, 25, 3))): "No body is present",
+        array("joints.npy", np.ones((2, 1001, 3), np.float32)): "It has 1,001 joints in a body; at most 1,000",
+        array("bodies.npy", np.ones((801, 1, 25, 3), np.float32)): "20,025 joints in the 801 bodies of a frame",
         array("far.npy", np.full((4, 25, 3), 1e9)): "coordinates are up to 1000000",
         file("not.json", "{]"): "It is not JSON",
         file("utf.json", b"\xff\xfe{}"): "not UTF-8",

@@ -46,11 +46,13 @@ def write_files(folder: Path) -> None:
     write_large(folder / "large.json")
     write_long_names(folder)
     write_pose_models(folder)
-    crowd = np.load(CONTENT / "clip-crowd.npy").astype(np.float32)[:, :30]
+    all_crowd = np.load(CONTENT / "clip-crowd.npy").astype(np.float32)
+    crowd = all_crowd[:, :30]
     rows = [crowd + np.array([0, 0, 2 * row], np.float32) for row in range(5)]
     np.save(folder / "many.npy", np.concatenate(rows))
     states = np.full((30, 25), TRACKED)
     people = [TrackedBody(n, np.arange(30), body.astype(np.float64), states) for n, body in enumerate(crowd[:3])]
+    np.save(folder / "seven.npy", np.concatenate(all_crowd)[:, :7])
     (folder / "three.skeleton").write_text(skeleton_text(people))
 
 
@@ -72,6 +74,23 @@ def value(results: dict[str, Any], name: str) -> Any:
     found = results[name]["value"]
     assert not isinstance(found, dict) or found["faults"] == []
     return found
+
+
+def test_clips_of_a_layout_that_last_does_not_have_are_trained_with_one_that_is_to_be_written(
+    results: dict[str, Any],
+) -> None:
+    found = value(results, "teaches_an_unknown_layout")
+    assert found["command"] == "python -m last start ./taught --layout my_layout.yaml --minutes 2"
+    assert "no layout of these 7 joints: write my_layout.yaml first" in found["told"]
+    assert found["hint"] == "4 clips of 2 classes, layout unknown7_3d."
+
+
+def test_a_recording_that_begins_again_gives_no_copies(results: dict[str, Any]) -> None:
+    found = value(results, "records_no_copies")
+    assert found["count"] == ["1 of 10", "0 of 10"]
+    assert 'Recording "one" has ended because this part is recorded already' in found["told"][0]
+    assert "1 of 10 clips were recorded" in found["told"][0]
+    assert "0 of 1 clip was recorded" in found["told"][1]
 
 
 def test_a_large_file_is_read_while_the_page_plays_on_and_can_be_cancelled(results: dict[str, Any]) -> None:
@@ -138,7 +157,8 @@ def test_without_javascript_there_is_one_message_and_nothing_else(results: dict[
 
 def test_a_camera_starts_once_and_not_after_something_else_was_opened(results: dict[str, Any]) -> None:
     found = value(results, "a_camera_once")
+    assert found["during"].pop("problem").startswith("A person of the camera has 17 joints")
     assert found["during"] == {"streams": 1, "search": True, "menu": "Camera"}
-    assert found["after"] == {"search": False, "menu": "Nine actions in a row", "isOff": True}
+    assert found["after"] == {"search": False, "menu": "Nine actions in a row", "problem": "", "isOff": True}
     assert found["late"] == {"title": "Two people meet", "button": "Start camera"}
     assert not found["problem"]

@@ -165,3 +165,15 @@ print([0, 1, 4, 4, 10, -3].map((value, at) => filter.filter(at / 25, [value])[0]
         value += alpha(1.5 + 0.02 * abs(speed)) * (new - value)
         wanted.append(value)
     np.testing.assert_allclose(answer(IMPORTS + program), wanted, atol=1e-5)
+
+
+def test_a_clip_is_a_copy_if_most_of_it_is_in_the_collection() -> None:
+    program = """
+const collection = new Collection();
+for (const name of ["one", "other"]) collection.addClass(name);
+const clipOf = (first) => ({ frames: Array.from({ length: 20 }, (_, at) => frameOf(first + at)), fps: 30, person: 1 });
+const before = collection.repeats(clipOf(0));
+collection.add("one", clipOf(0), layout);
+print([before, ...[0, 6, 14, 20].map((first) => collection.repeats(clipOf(first)))]);
+"""
+    assert answer(IMPORTS + program) == [False, True, True, False, False]

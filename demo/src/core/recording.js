@@ -6,6 +6,8 @@ import { counted, Problem, shown } from "./problem.js";
 export const FARTHEST = 1e6;
 export const DEFAULT_FPS = 30;
 const MOST_VALUES = 1 << 28; // of an array, 1 GiB
+const MOST_JOINTS = 1000; // of a body
+const MOST_DRAWN = 20_000; // joints of all bodies, in one picture
 
 /**
  * @typedef {object} Recording
@@ -36,6 +38,7 @@ export function emptyValues(count) {
  */
 export function recordingOf(values) {
   const { data, joints, coordinates } = values;
+  refuseMany(values);
   const size = joints * coordinates;
   let anyone = false;
   for (let start = 0; start < data.length; start += size) {
@@ -48,6 +51,17 @@ export function recordingOf(values) {
   }
   if (!anyone) throw new Problem("No body is present in any frame of this recording: there is nothing to show.");
   return { confidence: null, fps: 0, layout: "", hasMore: false, ...values };
+}
+
+/** Refuse what cannot be drawn in the time of a picture. @param {{bodies: number, joints: number}} values */
+function refuseMany({ bodies, joints }) {
+  const [found, most] = joints > MOST_JOINTS ? [joints, MOST_JOINTS] : [bodies * joints, MOST_DRAWN];
+  if (found <= most) return;
+  const where = joints > MOST_JOINTS ? "a body" : `the ${bodies.toLocaleString("en")} bodies of a frame`;
+  throw new Problem(
+    `It has ${counted(found, "joint")} in ${where}; at most ${most.toLocaleString("en")} can be shown. Are two axes ` +
+      "exchanged? An array is (frames, joints, coordinates) or (bodies, frames, joints, coordinates).",
+  );
 }
 
 function isAbsent(data, start, size) {

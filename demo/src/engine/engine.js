@@ -62,7 +62,10 @@ export class Engine {
   async open(bytes) {
     this.opened += 1;
     const session = `opened ${this.opened}`; // of its own, since several models may be opened at the same time
-    return { session, ...(await this.call("open", { name: session, bytes })) };
+    const about = await this.call("open", { name: session, bytes }).catch((error) => {
+      throw this.failure ? error : new Problem(`It is no ONNX model that runs here, or it is damaged. ${error.message}`);
+    });
+    return { session, ...about };
   }
 
   /** Forget an open model. @param {string} name */

@@ -8,6 +8,7 @@ export const WANTED = 10; // clips of a class
 const MOST_CLASSES = 100;
 const LONGEST_NAME = 60;
 const FEWEST_FRAMES = 8;
+const COMPARED = 5; // frames of a clip, of which a copy has most
 const RESERVED = /^(con|prn|aux|nul|com\d|lpt\d)$/i; // names that Windows keeps for devices
 
 /**
@@ -77,6 +78,17 @@ export class Collection {
     this.isSaved = false;
   }
 
+  /**
+   * Return whether a clip is, at least for the most part, in the collection already, as where a recording begins again.
+   * @param {TaughtClip} clip
+   */
+  repeats({ frames }) {
+    const known = [...this.classes.values()].flat().flatMap((clip) => clip.frames);
+    const places = Array.from({ length: COMPARED }, (_, part) => Math.floor(((part + 0.5) * frames.length) / COMPARED));
+    const found = places.filter((place) => known.some((other) => isSame(frames[place], other)));
+    return found.length > COMPARED / 2;
+  }
+
   /** Remove the last clip of a class. @param {string} name */
   undo(name) {
     this.classes.get(name).pop();
@@ -110,6 +122,8 @@ export class Collection {
     return zipOf(files);
   }
 }
+
+const isSame = (one, other) => one.length === other.length && one.every((value, at) => Object.is(value, other[at]));
 
 const pathOf = (number, person) => `clip${String(number + 1).padStart(2, "0")}_P${String(person).padStart(3, "0")}.npz`;
 

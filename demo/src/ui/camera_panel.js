@@ -5,7 +5,7 @@ import { fitted, recordingOf } from "../core/recording.js";
 import { openCamera, PoseModel } from "../pose/camera.js";
 import list from "../pose/models.json";
 import { byId, element, write } from "./dom.js";
-import { guarded, showProblem, tell } from "./messages.js";
+import { clearProblem, guarded, showProblem, tell } from "./messages.js";
 import { sceneOfPicture } from "./scene.js";
 
 const LAYOUTS = { 17: "coco17_2d", 26: "halpe26_2d" };
@@ -31,7 +31,10 @@ export class CameraPanel {
     });
     byId("start-camera").addEventListener(
       "click",
-      guarded(() => (this.stream ? this.stop() : this.start())),
+      guarded(() => {
+        clearProblem();
+        return this.stream ? this.stop() : this.start();
+      }),
     );
     this.listModels();
   }
@@ -53,7 +56,7 @@ export class CameraPanel {
     const pose = await PoseModel.load(this.engine, bytes, name);
     if (!LAYOUTS[pose.kind.joints]) {
       throw new Problem(
-        `${name} finds ${pose.kind.joints} joints; this page knows what those of 17 (COCO) and 26 (Halpe) are.`,
+        `It finds ${pose.kind.joints} joints; this page knows what those of 17 (COCO) and 26 (Halpe) are.`,
       );
     }
     Object.assign(this, { pose, people: [] });

@@ -33,7 +33,6 @@ export class ModelPanel {
    */
   async take(files) {
     for (const file of files) {
-      refuseLargeModel(file);
       const kind = file.name.toLowerCase().endsWith(".json") ? "facts" : "bytes";
       const content = new Uint8Array(await file.arrayBuffer());
       this.pending[kind] = { name: file.name, content: kind === "facts" ? describedBy(file.name, content) : content };

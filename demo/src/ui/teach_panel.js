@@ -7,14 +7,21 @@ import { byId, download, element, write } from "./dom.js";
 import { clearNote, clearProblem, guarded, note, tell } from "./messages.js";
 
 const FOLDER = "taught";
+const OWN_LAYOUT = "my_layout.yaml";
 const COUNTDOWN_S = 3;
+const ENDED_BY_COPY =
+  "this part is recorded already, and copies are no test of what is trained (open another recording, or a longer one)";
 const PAUSE_S = 1; // between two clips from a camera
 const MOST_PEOPLE = 20;
 
 export class TeachPanel {
-  /** @param {() => {isLive: boolean, isPlaying: boolean, play: () => void, layout: any}} source what is shown at present */
-  constructor(source) {
-    Object.assign(this, { source, collection: new Collection(), active: null, recorder: null, rows: new Map() });
+  /**
+   * @param {() => {isLive: boolean, isPlaying: boolean, play: () => void, layout: any}} source what is shown at present
+   * @param {(name: string) => boolean} isKnown whether a layout comes with LAST
+   */
+  constructor(source, isKnown) {
+    Object.assign(this, { source, isKnown, collection: new Collection() });
+    Object.assign(this, { active: null, recorder: null, rows: new Map() });
     byId("add-class").addEventListener(
       "submit",
       guarded((event) => this.addClass(event)),
@@ -126,6 +133,10 @@ export class TeachPanel {
   completed() {
     const { active, recorder } = this;
     const isLive = this.source().isLive;
+    if (!isLive && this.collection.repeats(recorder.clip)) {
+      this.interrupt(ENDED_BY_COPY);
+      return;
+    }
     this.wanted -= 1;
     this.arm(isLive ? PAUSE_S : 0);
     try {
@@ -193,12 +204,13 @@ export class TeachPanel {
       if ([parts.ten, parts.undo].some((button) => button === focused && button.disabled)) parts.one.focus();
     }
     if (this.active === null) byId("countdown").hidden = true;
-    const { lacks, count } = this.collection;
+    const { lacks, count, classes } = this.collection;
+    const filled = [...classes.values()].filter((clips) => clips.length).length;
     byId("download").disabled = Boolean(lacks);
     const several = this.rows.size === 0 ? "Two classes at least; a class for everything else helps." : lacks;
     write(
       byId("teach-hint"),
-      several || `${counted(count, "clip")} of ${this.rows.size} classes, layout ${this.collection.layout.name}.`,
+      several || `${counted(count, "clip")} of ${filled} classes, layout ${this.collection.layout.name}.`,
     );
   }
 
@@ -206,10 +218,16 @@ export class TeachPanel {
     const bytes = this.collection.archive(FOLDER);
     download(`${FOLDER}.zip`, bytes, "application/zip");
     this.collection.isSaved = true;
+    const { name, joints } = this.collection.layout;
+    const isKnown = this.isKnown(name);
+    byId("teach-layout").hidden = isKnown;
     write(
-      byId("teach-command"),
-      `python -m last start ./${FOLDER} --layout ${this.collection.layout.name} --minutes 2`,
+      byId("teach-layout"),
+      `LAST has no layout of these ${counted(joints.length, "joint")}: write ${OWN_LAYOUT} first, with their names ` +
+        "and bones (docs/data.md, Joint layouts).",
     );
+    const layout = isKnown ? name : OWN_LAYOUT;
+    write(byId("teach-command"), `python -m last start ./${FOLDER} --layout ${layout} --minutes 2`);
     byId("teach-next").hidden = false;
     tell("The folder is downloaded. The command to train with is below.");
   }
