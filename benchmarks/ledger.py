@@ -178,6 +178,16 @@ class Measurement:
         """Return one of its figures, by its dotted key."""
         return Traced(format(self.record.content["figures"][key], form))
 
+    def half_width(self, interval: str, form: str = ".1f") -> Traced:
+        """Return half of the width of an interval, whose ends are the figures `low` and `high` below a dotted key."""
+        low, high = (self.record.content["figures"][f"{interval}.{end}"] for end in ("low", "high"))
+        return Traced(format((high - low) / 2, form))
+
+    def count(self, key: str) -> int:
+        """Return the number of elements of a list, by its dotted key."""
+        rest = [each.removeprefix(f"{key}.") for each in self.record.content["figures"] if each.startswith(f"{key}.")]
+        return len({each.partition(".")[0] for each in rest})
+
     def value(self, key: str) -> Traced:
         """Return another value; a dot leads into nested ones."""
         return Traced(_value(self.record, key))
