@@ -52,7 +52,7 @@ class PageFile:
 
 
 def page_files(folder: Path = FOLDER) -> dict[str, PageFile]:
-    """Return the files of the page by their paths in URLs; the page itself is also `/`, which is there if none is built.
+    """Return the files of the page by their paths in URLs; the page itself is also `/`, there if none is built.
 
     Raises:
         OSError: a file cannot be read.
