@@ -52,14 +52,14 @@ class PageFile:
 
 
 def page_files(folder: Path = FOLDER) -> dict[str, PageFile]:
-    """Return the files of the page by their paths in URLs; the page itself is `/`, and also there if it is not built.
+    """Return the files of the page by their paths in URLs; the page itself is also `/`, there if none is built.
 
     Raises:
         OSError: a file cannot be read.
     """
     names = sorted(path for path in folder.iterdir() if path.is_file()) if (folder / INDEX).is_file() else []
     found = {f"/{path.name}": PageFile(path.read_bytes(), _kind(path)) for path in names}
-    index = found.pop(f"/{INDEX}", None)
+    index = found.get(f"/{INDEX}")
     missing = PageFile(_MISSING.format(program=program()).encode(), "text/html; charset=utf-8")
     return {"/": index or missing, **found}
 

@@ -27,7 +27,12 @@ def with_page(built: Path, start: Starts, monkeypatch: pytest.MonkeyPatch) -> Ca
 
 def test_every_file_is_served_by_its_name_with_its_kind(with_page: Callable[..., Running]) -> None:
     server = with_page()
-    for path, kind in (("/", "text/html"), ("/page.js", "text/javascript"), ("/ort.wasm", "application/wasm")):
+    for path, kind in (
+        ("/", "text/html"),
+        ("/index.html", "text/html"),
+        ("/page.js", "text/javascript"),
+        ("/ort.wasm", "application/wasm"),
+    ):
         answer = server.request("GET", path)
         assert answer.status == 200
         assert answer.headers["content-type"].startswith(kind)

@@ -18,6 +18,7 @@ export class Recognition {
     this.isQuiet = false; // while frames are given that were shown before
     this.shownAt = 0;
     this.severalPeople = false;
+    this.hasBegun = false; // whether a frame was given
   }
 
   /**
@@ -27,7 +28,7 @@ export class Recognition {
    * @param {boolean} severalPeople
    */
   begin(student, duration, severalPeople) {
-    Object.assign(this, { student, severalPeople });
+    Object.assign(this, { student, severalPeople, hasBegun: false });
     const listeners = { onEvent: (event) => this.happened(event), onFailure: showProblem };
     this.driver = student && new Driver(student, {}, listeners);
     this.results.reset();
@@ -52,6 +53,7 @@ export class Recognition {
    * @param {number} time
    */
   take(bodies, ids, time) {
+    this.hasBegun = true;
     this.driver?.push(bodies, ids, time);
   }
 
@@ -81,7 +83,7 @@ export class Recognition {
   show(now) {
     if (now - this.shownAt < SHOWN_EVERY_MS) return;
     this.shownAt = now;
-    this.results.update(this.driver?.stream.bodies ?? [], this.student?.facts.classes ?? []);
+    this.results.update(this.driver?.stream.bodies ?? [], this.student?.facts.classes ?? [], this.hasBegun);
     const latency = this.driver?.latency ?? NaN;
     write(byId("latency"), Number.isNaN(latency) ? "– ms" : `${latency.toFixed(0)} ms`);
   }

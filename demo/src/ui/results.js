@@ -40,12 +40,14 @@ export class Results {
    * Show what people do.
    * @param {{body: any, label: string, smoothed: Float32Array | null}[]} people
    * @param {string[]} classes
+   * @param {boolean} hasBegun whether any frame was given
    */
-  update(people, classes) {
+  update(people, classes, hasBegun = false) {
     this.updateButtons(people);
     const chosen = people.find(({ body }) => body === this.person) ?? people[0];
     const smoothed = chosen?.smoothed;
-    const absent = classes.length ? "nobody" : "not recognised";
+    const none = hasBegun ? "nobody" : "–";
+    const absent = classes.length ? none : "not recognised";
     write(byId("now"), chosen ? shown(chosen.label) || (smoothed ? "none of the actions" : "watching…") : absent);
     byId("now").classList.toggle("faint", !chosen?.label);
     write(byId("now-share"), chosen?.label && smoothed ? percent(smoothed[classes.indexOf(chosen.label)]) : "");

@@ -127,6 +127,7 @@ export class Stage {
     });
     const hint = element("span", {
       class: "hint",
+      id: "stage-keys",
       text: "Drag to turn. Keys on the skeleton: arrows turn, + and − zoom, space plays.",
     });
     byId("views").append(...made, reset, hint);
