@@ -237,8 +237,8 @@ def notes(plan: SweepPlan, results: Sequence[VariantResult]) -> list[str]:
     clips = "held-out training clips" if plan.runs[0].subset == "val" else "test clips"
     text = [
         f"{METRIC.title} of the last epoch on the {clips}, mean ± standard deviation over {counted(seeds, 'seed')}. "
-        f"A difference is the variant minus the baseline on the same clips and seeds, in points, with a bootstrap interval over clips"
-        f"{' and seeds' if seeds > 1 else ''}."
+        "A difference is the variant minus the baseline on the same clips and seeds, in points, with a bootstrap "
+        f"interval over clips{' and seeds' if seeds > 1 else ''}."
     ]
     if any(each.agrees for each in found):
         text.append("An interval without width says nothing: the trainings differ on all clips alike, or on none.")
