@@ -35,10 +35,17 @@ class Difference:
 
     @property
     def verdict(self) -> str:
-        """Return `better` or `worse` if the interval excludes 0, else `undecided`."""
+        """Return `better` or `worse` if the interval has a width and excludes 0, else `undecided`."""
+        if self.agrees:
+            return UNDECIDED
         if self.low > 0:
             return BETTER
         return WORSE if self.high < 0 else UNDECIDED
+
+    @property
+    def agrees(self) -> bool:
+        """Return whether the interval has no width: all clips differ alike, and the bootstrap cannot judge by them."""
+        return self.low == self.high
 
     @property
     def resolution(self) -> float:

@@ -49,8 +49,18 @@ class Outcome:
 
     @property
     def accuracy(self) -> float:
-        """Return the accuracy of the last epoch in percent, of a run that is done."""
-        return float(self.summary[_FINAL])
+        """Return the accuracy of the last epoch on the compared clips in percent, of a run that is measured.
+
+        Raises:
+            UserError: the predictions of the run cannot be read.
+        """
+        recognised = read_recognised(self.predictions)
+        return 100 * sum(recognised.values()) / len(recognised)
+
+    @property
+    def measured(self) -> bool:
+        """Return whether the run is done and was evaluated."""
+        return self.status == DONE and not self.lacks_predictions
 
     @property
     def hours(self) -> float:
@@ -71,7 +81,7 @@ class Outcome:
 
     def text(self) -> str:
         """Return the outcome as text."""
-        if self.status == DONE:
+        if self.measured:
             return f"{METRIC.title} {self.accuracy:.2f}, {self.summary['train_seconds']:.0f} s"
         return self.status + (f": {self.reason}" if self.reason else "")
 
@@ -127,8 +137,8 @@ def compare(plan: SweepPlan, outcomes: Sequence[Outcome]) -> list[VariantResult]
     Raises:
         UserError: the predictions of a run cannot be read.
     """
-    done = {(each.run.variant, each.run.part, each.run.seed): each for each in outcomes if each.status == DONE}
-    correct = {key: read_recognised(each.predictions) for key, each in done.items() if not each.lacks_predictions}
+    done = {(each.run.variant, each.run.part, each.run.seed): each for each in outcomes if each.measured}
+    correct = {key: read_recognised(each.predictions) for key, each in done.items()}
     return [_variant_result(plan, variant, done, correct) for variant in plan.changes]
 
 
@@ -140,12 +150,8 @@ def _variant_result(
     plan: SweepPlan, variant: str, done: Mapping[_Key, Outcome], correct: Mapping[_Key, _Correct]
 ) -> VariantResult:
     mine = [each for key, each in done.items() if key[0] == variant]
-    tested = {key[1:]: found for key, found in correct.items() if key[0] == variant}
-    accuracies = {  # from the predictions, as the differences
-        part: {seed: 100 * sum(found.values()) / len(found) for (its, seed), found in tested.items() if its == part}
-        for part in plan.parts
-    }
-    clips = {part: len(found) for (part, _), found in tested.items()}
+    accuracies = {part: {each.run.seed: each.accuracy for each in mine if each.run.part == part} for part in plan.parts}
+    clips = {part: len(of_run) for (name, part, _), of_run in correct.items() if name == variant}
     complete = [seed for seed in plan.spec.seeds if all(seed in accuracies[part] for part in plan.parts)]
     together = [
         sum(accuracies[part][seed] * clips[part] for part in plan.parts) / sum(clips.values()) for seed in complete
@@ -226,13 +232,15 @@ def notes(plan: SweepPlan, results: Sequence[VariantResult]) -> list[str]:
     """Return sentences that say how the table is to be read, and what it cannot tell."""
     found = [each.difference for each in results if each.difference is not None]
     seeds = len(plan.spec.seeds)
+    clips = "held-out training clips" if plan.runs[0].subset == "val" else "test clips"
     text = [
-        f"{METRIC.title} of the last epoch, mean ± standard deviation over {counted(seeds, 'seed')}. A difference is "
-        f"the variant minus the baseline on the same clips and seeds, in points, with a bootstrap interval over clips"
-        f"{' and seeds' if seeds > 1 else ''}."
+        f"{METRIC.title} of the last epoch on the {clips}, mean ± standard deviation over {counted(seeds, 'seed')}. "
+        "A difference is the variant minus the baseline on the same clips and seeds, in points, with a bootstrap "
+        f"interval over clips{' and seeds' if seeds > 1 else ''}."
     ]
-    if found:
-        least = max(each.resolution for each in found)
+    if any(each.agrees for each in found):
+        text.append("An interval without width says nothing: the trainings differ on all clips alike, or on none.")
+    if least := max((each.resolution for each in found), default=0.0):
         text.append(f"Differences below about {least:.1f} points cannot be told from none by these runs.")
     if seeds == 1 and found:
         text.append("One seed: the intervals lack the noise of training. Confirm a result with --seeds 0,1,2.")
@@ -299,7 +307,7 @@ def _facts(plan: SweepPlan, results: Sequence[VariantResult], outcomes: Sequence
                 "status": each.status,
                 "reason": each.reason,
                 "run": None if each.folder is None else each.folder.relative_to(plan.folder).as_posix(),
-                _FINAL: each.accuracy if each.status == DONE else None,
+                _FINAL: each.accuracy if each.measured else None,
                 "core_hours": each.hours if each.status == DONE else None,
             }
             for each in outcomes

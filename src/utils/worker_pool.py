@@ -1,11 +1,14 @@
 """A pool of worker processes that end with this process, however it ends.
 
 No executor of the standard library is used: if a signal raises an exception while an executor shuts down, Python 3.11
-waits for its processes for ever. Here each process has one pipe, there are no threads, and a process is terminated
-before it is joined.
+waits for its processes for ever. Here each process has one pipe, this process has no threads for them, and a process is
+terminated before it is joined. If this process is killed, they terminate themselves.
 """
 
 import multiprocessing
+import os
+import signal
+import threading
 import traceback
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -83,9 +86,18 @@ def _process(work: Callable[[Item], None]) -> Iterator[Connection]:
 def _serve(connection: Connection, work: Callable[[Item], None]) -> None:
     """Call `work` with each received item, until the other end is closed or its process has ended."""
     ignore_terminal()
+    threading.Thread(target=_end_after_parent, daemon=True).start()
     with suppress(EOFError, ConnectionError):
         while True:
             connection.send(_failure(work, connection.recv()))
+
+
+def _end_after_parent() -> None:
+    """Terminate this process once its parent has ended, so that work in progress can save its state as on SIGTERM."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _failure(work: Callable[[Item], None], item: Item) -> Exception | None:

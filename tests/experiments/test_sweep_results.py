@@ -80,6 +80,31 @@ def test_held_out_clips_that_differ_from_seed_to_seed_are_compared_seed_by_seed(
     assert (slow.difference.clips, slow.difference.seeds) == (20, 1)
 
 
+def test_with_held_out_clips_the_means_are_of_these_and_not_of_the_test_part(
+    sweep_plan: MakeSweep, sweep_trainings: SweepTrainings
+) -> None:
+    plan = sweep_plan(flags={"validation": "split"})
+    for each in run_sweep(plan, 1):
+        assert each.folder is not None
+        summary = each.folder / "summary.json"  # has the figures of the test part
+        summary.write_text(summary.read_text().replace("50.0", "90.0"))
+    outcomes = read_outcomes(plan)
+    results = compare(plan, outcomes)
+    assert [each.together.mean for each in results] == [50, 50]
+    assert outcomes[0].text().startswith("top-1 50.00")
+    assert "on the held-out training clips" in " ".join(notes(plan, results))
+
+
+def test_an_interval_without_width_decides_nothing(sweep_plan: MakeSweep, sweep_trainings: SweepTrainings) -> None:
+    sweep_trainings.recognised = lambda config: [] if "baseline" in config.output_root else range(10)
+    plan = sweep_plan()
+    results = compare(plan, run_sweep(plan, 1))
+    assert row(plan, results[1])[2:4] == ["+100.00 [+100.00, +100.00]", "undecided"]
+    text = " ".join(notes(plan, results))
+    assert "An interval without width says nothing" in text
+    assert "cannot be told from none" not in text
+
+
 def test_the_table_and_the_facts_are_written(sweep_plan: MakeSweep, sweep_trainings: SweepTrainings) -> None:
     plan = sweep_plan()
     run_sweep(plan, 1)

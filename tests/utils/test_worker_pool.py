@@ -1,6 +1,9 @@
 """Work in several processes: its order, its failures, its end."""
 
 import os
+import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -71,3 +74,26 @@ def test_closing_the_generator_ends_its_processes_at_once(tmp_path: Path) -> Non
     assert time.monotonic() - began < PATIENCE_S
     with pytest.raises(ProcessLookupError):
         os.kill(process, 0)
+
+
+def kill_the_parent(path: Path) -> None:
+    """Note this process, end its parent without any warning, and work on."""
+    path.write_text(str(os.getpid()), encoding="utf-8")
+    os.kill(os.getppid(), signal.SIGKILL)
+    time.sleep(2 * PATIENCE_S)
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="Windows has no SIGKILL")
+def test_a_process_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1]); from pathlib import Path; import test_worker_pool as t\n"
+        "list(t.work_in_order(t.kill_the_parent, [Path(sys.argv[2])], 1, t.LOST))"
+    )
+    paths = os.pathsep.join(sys.path)
+    folder, noted = Path(__file__).parent, tmp_path / "process"
+    subprocess.run([sys.executable, "-c", code, folder, noted], env={**os.environ, "PYTHONPATH": paths}, check=False)
+    process, end = int(noted.read_text(encoding="utf-8")), time.monotonic() + PATIENCE_S
+    with pytest.raises(ProcessLookupError):
+        while time.monotonic() < end:
+            os.kill(process, 0)
+            time.sleep(0.01)
