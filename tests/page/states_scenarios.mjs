@@ -140,6 +140,7 @@ export async function long_names({ open, folder }) {
 /** Search the events of a recording twice. */
 export async function no_event_twice({ open }) {
   const { page, faults } = await open(STILL);
+  await play(page, false); // what is found while it plays replaces what the search has found
   await page.selectOption("#clip", "clip-sequence.npy");
   await seenOn(page, "Nine actions in a row");
   const events = () => page.$$eval("#events li", (all) => all.map((each) => each.textContent));
