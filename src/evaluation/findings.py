@@ -17,9 +17,15 @@ class Estimate:
     low: float
     high: float
 
+    @property
+    def has_interval(self) -> bool:
+        """Return whether the interval says anything; where all clips are alike, the bootstrap cannot judge by them."""
+        return self.low < self.high
+
     def text(self, sign: str = "") -> str:
-        """Return it as text, such as `83.41 (79.9 to 86.9)`."""
-        return f"{self.value:{sign}.2f} ({self.low:{sign}.1f} to {self.high:{sign}.1f})"
+        """Return it as text, such as `83.41 (79.9 to 86.9)`, or `100.00 (no interval)` where all clips are alike."""
+        interval = f"{self.low:{sign}.1f} to {self.high:{sign}.1f}" if self.has_interval else "no interval"
+        return f"{self.value:{sign}.2f} ({interval})"
 
 
 @dataclass(frozen=True)

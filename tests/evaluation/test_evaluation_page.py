@@ -125,6 +125,16 @@ def test_the_page_has_every_section_that_its_links_name_and_no_gap_in_its_headin
     assert not Elements(page).open
 
 
+def test_an_interval_without_width_is_not_shown_as_one(tmp_path: Path) -> None:
+    alike = Estimate(100.0, 100.0, 100.0)
+    assert alike.text("+") == "+100.00 (no interval)"
+    classes = [ClassEstimate(number, alike) for number in range(6)]
+    page = written(tmp_path, with_details(content_of(), top1=alike, epochs_difference=alike, classes=classes))
+    assert "100.0 to 100.0" not in page and "between 100.0 and" not in page
+    assert "all are alike, so there is no interval" in page
+    assert 'title="no interval' in page
+
+
 def test_figures_have_their_intervals_and_what_cannot_be_computed_its_reason(tmp_path: Path) -> None:
     content = with_details(
         content_of(), no_streams="not available: one stream", streams=[], notes=["One class has none."]
