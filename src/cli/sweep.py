@@ -17,10 +17,11 @@ if TYPE_CHECKING:
 NEEDS = ("torch",)
 
 _NO_MIRROR = "--variant no_mirror data.augment.mirror_probability=0"
+_MIRROR = "--variant mirror data.augment.mirror_probability=0.5"
 _TURNS = "--variant no_turns data.augment.rotation_degrees=[]"
 _EXAMPLES = f"""
     {{program}} sweep --config nw_ucla --splits view1to2,view2to1 --seeds 0,1,2 --epochs 30 {_NO_MIRROR} {_TURNS}
-    {{program}} sweep --model nano_e --dataset mine.yaml --split_by subject --folds 5 {_NO_MIRROR}
+    {{program}} sweep --model nano_e --dataset mine.yaml --split_by subject --folds 5 {_MIRROR}
     {{program}} sweep --config nw_ucla --seeds 0,1 --set validation=split --variant slow learning_rate=0.05 epochs=140
 """
 _FLAGS = ("epochs", "batch_size", "amp", "compile", "max_hours", "device", "data_root", "output_root")

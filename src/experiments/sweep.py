@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..data.store.find_store import find_store
+from ..data.store.protocols import split
 from ..evaluation.evaluate import evaluate
 from ..evaluation.predictions_file import evaluation_folder
 from ..evaluation.request import EvalRequest
@@ -24,7 +25,7 @@ from ..utils.root_folders import data_roots
 from ..utils.worker_pool import work_in_order
 from .run import EndCallback, train
 from .series import changed_values
-from .sweep_plan import SweepPlan, SweepRun
+from .sweep_plan import BASELINE, SweepPlan, SweepRun
 from .sweep_results import DIVERGED, DONE, Outcome, outcome_of, read_outcomes, write_results
 
 _log = logging.getLogger(__name__)
@@ -74,10 +75,12 @@ def run_sweep(
 
 
 def _refuse_impossible(plan: SweepPlan) -> None:
-    """Refuse a sweep whose data are missing or whose runs were started with other settings."""
+    """Refuse a sweep whose data or parts are missing, or whose runs were started with other settings."""
     config = plan.runs[0].config
     root, *inputs = data_roots(config.environment, config.data_root, config.input_roots)
-    find_store(config.data, root, input_roots=inputs)
+    store = find_store(config.data, root, input_roots=inputs)
+    for part in plan.parts:
+        split(store.clips, plan.runs_of(BASELINE, part)[0].config.data)
     for run in plan.runs:
         started_with = outcome_of(run).config
         if changed := changed_values(started_with, run.config, HARMLESS):

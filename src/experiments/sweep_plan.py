@@ -16,6 +16,7 @@ from .config import refuse_impossible_seeds, resolve
 from .folds import fold_settings, with_split
 
 BASELINE = "baseline"
+_OF_ALL = ("validation", "validation_fraction")  # which clips are compared
 _RESERVED = {
     "task": "the sweep, which compares classifiers",
     "seed": "--seeds",
@@ -204,6 +205,11 @@ def _refuse_impossible_lists(spec: SweepSpec) -> None:
             raise UserError(
                 f"--variant {name} needs what it changes, as KEY=VALUE: --variant no_mirror "
                 "data.augment.mirror_probability=0"
+            )
+        if of_all := [key for key in map(_key, settings) if key in _OF_ALL]:
+            raise UserError(
+                f"--variant {name} changes {of_all[0]}, which decides on which clips the runs are compared. Set it for "
+                f"all of them: --set {of_all[0]}=..."
             )
     for key in (_key(text) for texts in (spec.settings, *spec.variants.values()) for text in texts):
         if key in _RESERVED:

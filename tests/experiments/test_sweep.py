@@ -130,6 +130,15 @@ def test_the_files_show_the_results_while_the_sweep_runs(
     assert seen == [["pending", "pending"], ["done", "pending"]]
 
 
+def test_a_part_that_does_not_exist_is_refused_before_anything_is_written(
+    sweep_plan: MakeSweep, sweep_trainings: SweepTrainings
+) -> None:
+    plan = sweep_plan(splits=["xsub", "xsubject"])
+    with pytest.raises(UserError, match=r"no split of .* 'xsubject'"):
+        run_sweep(plan, 1)
+    assert not plan.folder.exists() and not sweep_trainings.trained
+
+
 def test_a_sweep_without_data_is_refused_before_anything_is_written(sweep_plan: MakeSweep) -> None:
     plan = sweep_plan()
     missing = [
