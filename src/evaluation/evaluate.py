@@ -115,6 +115,8 @@ def _refuse_contradictions(request: EvalRequest) -> None:
     twice = [path for path in request.checkpoints if request.checkpoints.count(path) > 1]
     if twice:
         raise UserError(f"--checkpoint {twice[0]} is given twice: an ensemble needs different networks.")
+    if request.compare in request.checkpoints:
+        raise UserError(f"--compare {request.compare} is the network that is evaluated: name another one.")
 
 
 def _refuse_impossible_views(request: EvalRequest, members: Sequence[TestedModel]) -> None:

@@ -195,8 +195,11 @@ def _refuse_impossible_lists(spec: SweepSpec) -> None:
         if len(set(values)) != len(values):
             raise UserError(f"{option} has a duplicate: {', '.join(map(str, values))}.")
     refuse_impossible_seeds("--seeds", spec.seeds)
+    if len({name.casefold() for name in spec.variants}) != len(spec.variants):
+        names = ", ".join(spec.variants)
+        raise UserError(f"--variant has names that differ only in case, one to some file systems: {names}.")
     for name, settings in spec.variants.items():
-        if name == BASELINE or name != file_name(name) or not name.strip():
+        if name.casefold() == BASELINE or name != file_name(name) or not name.strip():
             raise UserError(
                 f"--variant {name!r} should have another name, such as no_mirror: it becomes that of a folder, and "
                 f"{BASELINE} is the training without any variant's settings."

@@ -299,7 +299,7 @@ def _file_name(content: Mapping[str, Any]) -> str:
 
 def _slug(word: object) -> str:
     """Return a text as a part of a file's name."""
-    return re.sub(r"[^A-Za-z0-9_.-]+", "_", str(word))[:40]
+    return re.sub(r"[^A-Za-z0-9_.-]+", "_", str(word)).lstrip(".")[:40] or "_"
 
 
 def _checksum(content: Mapping[str, Any]) -> str:

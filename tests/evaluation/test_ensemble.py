@@ -85,5 +85,7 @@ def test_weights_of_networks_without_held_out_clips_are_refused(
 def test_one_network_has_no_weights_and_the_same_file_is_not_two(runs: list[Path], tmp_path: Path) -> None:
     with pytest.raises(UserError, match="--weights train is for an ensemble"):
         evaluate(EvalRequest(runs[0], weights="train"), tmp_path / "report")
+    with pytest.raises(UserError, match=r"--compare .* is the network that is evaluated"):
+        evaluate(EvalRequest(runs[0], compare=runs[0]), tmp_path / "report")
     with pytest.raises(UserError, match="is given twice"):
         evaluate(EvalRequest(runs[0], members=[runs[0]]), tmp_path / "report")

@@ -46,6 +46,8 @@ def test_a_choice_on_the_reported_protocol_is_noted_unless_training_clips_are_he
     ("changes", "message"),
     [
         ({"variants": {"baseline": ["epochs=2"]}}, "'baseline' should have another name"),
+        ({"variants": {"Baseline": ["epochs=2"]}}, "'Baseline' should have another name"),
+        ({"variants": {"A": ["epochs=2"], "a": ["epochs=3"]}}, "names that differ only in case"),
         ({"variants": {"a/b": ["epochs=2"]}}, "'a/b' should have another name, such as no_mirror"),
         ({"variants": {"empty": []}}, "--variant empty needs what it changes, as KEY=VALUE"),
         ({"variants": {"empty": ["epochs"]}}, "--variant empty needs what it changes"),

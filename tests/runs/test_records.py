@@ -219,6 +219,7 @@ def test_the_figures_of_a_measurement_are_recorded_without_its_texts(tmp_path: P
     values = {"facts": facts, "top1": 71.25, "curve": [50, {"drop": 0.5, "clip": "S001A001"}], "none": None, "on": True}
     file = tmp_path / "metrics.json"
     file.write_text(json.dumps(values))
+    assert record_of_figures(file, "../../hidden").name.startswith("_.._hidden-"), "it is a visible file in the folder"
     record = record_of_figures(file, "robustness of nano_e", "python -m last evaluate")
     assert record.content["figures"] == {"top1": 71.25, "curve.0": 50, "curve.1.drop": 0.5}
     assert record.content["facts"] == {"model": "nano_e", "dataset": "tiny", "split": "xsub"}
