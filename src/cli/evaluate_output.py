@@ -112,7 +112,7 @@ def _show_details(details: "Details", names: Sequence[str]) -> None:
         rows.append(["calibration error with it", _share(reliability.error_with_temperature)])
     rows += [[f"{each.title} (epoch {each.epoch}), top-1 %", each.top1.text()] for each in details.epochs]
     if details.epochs_difference is not None:
-        rows.append(["best epoch above the last", details.epochs_difference.text("+")])
+        rows.append(["best epoch minus last epoch", details.epochs_difference.text("+")])
     rows += [["best and last epoch", f"-, {details.no_epochs}"]] if details.no_epochs else []
     cost = details.cost
     rows.append(["parameters", f"{cost.parameters:,}"])

@@ -162,7 +162,7 @@ class Details:
         streams: one for each stream; empty with `no_streams`.
         no_streams: why there are none.
         epochs: best and last; empty with `no_epochs`.
-        epochs_difference: what the best one is above the last, in points of top-1; None if they are the same.
+        epochs_difference: the best one minus the last, in points of top-1; None if they are the same.
         no_epochs: why there are none.
         cost: of a clip.
         notes: sentences about what cannot be trusted.
