@@ -53,6 +53,8 @@ class SelectConfig:
 
     setups: list[Number] = field(default_factory=list)
     actions: list[Number] = field(default_factory=list)
+    cameras: list[Number] = field(default_factory=list)
+    subjects: list[Number] = field(default_factory=list)
 
 
 @dataclass

@@ -1,6 +1,7 @@
 """What a preparation says when recordings cannot be used, and what to do about it."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 
 from ...settings.data import DataConfig
 from ...utils.errors import UserError
@@ -30,8 +31,7 @@ def nothing_kept(report: PreparationReport, config: DataConfig) -> UserError:
     if report.left_out:
         message += f" Damaged or empty: {len(report.left_out)}; the first: {report.left_out[0]}."
     if report.unselected:
-        rules = {"setups": config.select.setups, "actions": config.select.actions}
-        select = ", ".join(f"{name} {_ranges(numbers)}" for name, numbers in rules.items() if numbers)
+        select = ", ".join(f"{name} {_ranges(numbers)}" for name, numbers in asdict(config.select).items() if numbers)
         hint = f": try --dataset {config.subset_of}" if config.subset_of else ""
         message += f" Outside of the `select` of {config.name} ({select}): {report.unselected}{hint}."
     return UserError("\n".join([message, *(left_out(report) if len(report.left_out) > 1 else [])]))

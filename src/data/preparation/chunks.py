@@ -241,7 +241,9 @@ def _rules(config: DataConfig) -> list[Any]:
     if config.class_map or config.source_classes:
         rules += [config.recorded_classes, config.class_labels]
     rules += [sorted(config.columns.items())] if config.columns else []
-    return [rules, [config.select.setups, config.select.actions]]
+    selected = [config.select.setups, config.select.actions]
+    added = [config.select.cameras, config.select.subjects]
+    return [rules, selected + added if any(added) else selected]
 
 
 def _key(entries: Sequence[Entry], changed_ns: Mapping[Path, int], rules: Sequence[Any]) -> str:

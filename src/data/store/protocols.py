@@ -245,10 +245,13 @@ def labelled(clips: NDArray[np.void], indices: NDArray[np.int64], share: float) 
 
 def _selected(clips: NDArray[np.void], config: DataConfig) -> NDArray[np.bool_]:
     keep = np.ones(len(clips), np.bool_)
-    if config.select.setups:
-        keep &= np.isin(clips["setup"], config.select.setups)
-    if config.select.actions:
-        keep &= np.isin(clips["label"] + 1, config.select.actions)
+    select = config.select
+    values = {"setup": select.setups, "camera": select.cameras, "subject": select.subjects}
+    for name, wanted in values.items():
+        if wanted:
+            keep &= np.isin(clips[name], wanted)
+    if select.actions:
+        keep &= np.isin(clips["label"] + 1, select.actions)
     return keep
 
 

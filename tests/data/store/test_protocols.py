@@ -80,6 +80,13 @@ def test_selection_keeps_setups_and_actions_and_applies_before_the_protocol() ->
     assert split(CLIPS, config).test.tolist() == [0]
 
 
+@pytest.mark.parametrize("column", ["camera", "subject"])
+def test_selection_keeps_cameras_and_subjects(column: str) -> None:
+    config = make_config(SelectConfig(**{f"{column}s": [1, 3]}))
+    assert select(CLIPS, config).tolist() == np.flatnonzero(np.isin(CLIPS[column], [1, 3])).tolist()
+    assert 0 < len(select(CLIPS, config)) < len(CLIPS)
+
+
 def test_an_empty_selection_keeps_everything() -> None:
     assert select(CLIPS, make_config()).tolist() == list(range(6))
 
