@@ -29,6 +29,7 @@ _F1, _F2, _F3, _F4 = (numba.types.Array(numba.float32, dimensions, "C") for dime
 _INDICES, _KEYS = numba.types.Array(numba.int64, 1, "C"), numba.types.Array(numba.uint32, 1, "C")
 _WORD, _INDEX, _REAL = numba.uint32, numba.int64, numba.float64
 _ZERO: Any = np.float32(0)
+uncached: list[str] = []  # the kernels that are compiled at every start
 
 
 def _compiled(*types: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -36,13 +37,13 @@ def _compiled(*types: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]
     signature = [numba.void(_INDEX, _INDEX, *types)] if types else []
     # Not `nnan`: NaN has to stay NaN.
     options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"reassoc", "contract", "nsz"}}
-
     compiler: Any = numba.njit  # whose types do not know a set as `fastmath` beside signatures
 
     def compiled(function: Callable[..., Any]) -> Any:
         try:
             return compiler(*signature, cache=True, **options)(function)
-        except RuntimeError:  # numba found no folder for its cache
+        except Exception:  # numba found no folder for its cache, or a damaged file in it
+            uncached.append(function.__name__)
             return compiler(*signature, **options)(function)
 
     return compiled
