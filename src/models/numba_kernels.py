@@ -33,7 +33,7 @@ uncached: list[str] = []  # the kernels that are compiled at every start
 
 
 def _compiled(*types: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Compile a function for these types behind `first` and `last`, or for its callers' types; cache it if possible."""
+    """Compile and cache a kernel for these types behind `first` and `last`; or a part of kernels, for their types."""
     signature = [numba.void(_INDEX, _INDEX, *types)] if types else []
     # Not `nnan`: NaN has to stay NaN.
     options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"reassoc", "contract", "nsz"}}
@@ -41,7 +41,7 @@ def _compiled(*types: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]
 
     def compiled(function: Callable[..., Any]) -> Any:
         try:
-            return compiler(*signature, cache=True, **options)(function)
+            return compiler(*signature, cache=bool(types), **options)(function)  # parts are in their kernels
         except Exception:  # numba found no folder for its cache, or a damaged file in it
             uncached.append(function.__name__)
             return compiler(*signature, **options)(function)

@@ -272,6 +272,6 @@ def test_without_a_usable_cache_numba_compiles_all_the_same(error: Exception, mo
 
     monkeypatch.setattr(numba_kernels, "uncached", [])
     monkeypatch.setattr(numba_kernels.numba, "njit", njit)
-    numba_kernels._compiled()(losses)
+    numba_kernels._compiled(numba_kernels._F1)(losses)
     assert made == [losses]
     assert numba_kernels.uncached == ["losses"]
