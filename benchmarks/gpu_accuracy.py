@@ -13,7 +13,7 @@ from last.settings.data import data_settings
 from last.settings.run import RunConfig
 from last.utils.errors import UserError
 
-from .gpu_plan import Check, Findings, NotHere, Setting
+from .gpu_plan import Check, Findings, NotHere, Setting, undisturbed
 
 _RECORDINGS, _EPOCHS = 600, 15
 _QUICK_RECORDINGS, _QUICK_EPOCHS = 24, 1
@@ -72,7 +72,7 @@ def _config(
 
 
 def _train(setting: Setting, config: RunConfig) -> Findings:
-    result = train(config, progress=setting.progress)
+    result = undisturbed(train(config, progress=setting.progress))
     if result.stopped is not None:
         raise NotHere(f"stopped before its end ({result.stopped.value}): give it more --minutes")
     summary = dict(result.summary)

@@ -19,7 +19,7 @@ from last.settings.run import RunConfig
 from last.utils.progress import Progress
 
 from .content import write_clips
-from .gpu_plan import Check, Findings, NotHere, Setting
+from .gpu_plan import Check, Findings, NotHere, Setting, undisturbed
 from .gpu_steps import FORMATS, Steps, Switches, largest_difference, step_config
 from .losses import compare_losses, difference
 from .steps import benchmark_config
@@ -189,11 +189,11 @@ class _Interrupting(Progress):
 def resuming_is_exact(setting: Setting) -> Findings:
     """Compare a run that is stopped within an epoch and resumed with one that is left alone."""
     config = _small_run(setting)
-    alone = _rows(train(config).run.path)
+    alone = _rows(undisturbed(train(config)).run.path)
     stopped = train(config, progress=_Interrupting(2))
     if stopped.stopped is None:
         return Findings("the run could not be stopped within an epoch", False)
-    resumed = _rows(train(config, resume=str(stopped.run.path)).run.path)
+    resumed = _rows(undisturbed(train(config, resume=str(stopped.run.path))).run.path)
     return Findings(
         f"{len(alone)} epochs, " + ("equal to the bit" if alone == resumed else "different"),
         alone == resumed,
@@ -207,7 +207,7 @@ def balanced_classes_train(setting: Setting) -> Findings:
     ways = ("class_sampling=square_root", "class_weights=effective")
     for way in ways[:1] if setting.is_quick else ways:
         here, cpu = (
-            _rows(train(_small_run(setting, way, f"device={device}", epochs=1)).run.path)[0]["train_loss"]
+            _rows(undisturbed(train(_small_run(setting, way, f"device={device}", epochs=1))).run.path)[0]["train_loss"]
             for device in (setting.device.type, "cpu")
         )
         figures[way] = {"device": here, "cpu": cpu}

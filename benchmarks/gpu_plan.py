@@ -10,13 +10,15 @@ from typing import Any, Literal
 
 import torch
 
+from last.experiments.run import Result as RunResult
 from last.utils.errors import UserError, is_out_of_memory
-from last.utils.files import write_json
+from last.utils.files import refuse_unwritable, write_json
 from last.utils.json_text import parse_json
 from last.utils.numbers import counted
 from last.utils.progress import Progress
 
 State = Literal["holds", "fails", "measured", "error", "skipped", "no time"]
+_KEPT = {"state", "line", "seconds", "figures"}  # of each result in the file
 _AGAIN = ("skipped", "no time")  # states after which the same command tries a check again
 _BROKEN_DEVICE = ("CUDA error", "cudaError", "device-side assert", "CUDNN_STATUS", "CUBLAS_STATUS")
 
@@ -69,6 +71,13 @@ class Setting:
         return max(self.ends_at - time.monotonic(), 1.0) / 3600
 
 
+def undisturbed(result: RunResult) -> RunResult:
+    """Return the result of a training within a check; a signal that stopped it ends the whole command."""
+    if result.stopped is not None:
+        result.stopped.raise_signal()
+    return result
+
+
 @dataclass(frozen=True)
 class Check:
     """One question that a GPU has to answer.
@@ -93,10 +102,11 @@ class Records:
         again: whether to begin anew.
 
     Raises:
-        UserError: the file cannot be read, or has results of something else.
+        UserError: the file cannot be read or written, or has results of something else.
     """
 
     def __init__(self, path: Path, identity: Mapping[str, Any], *, again: bool) -> None:
+        refuse_unwritable(path)  # before the first check, not after it
         self.path, self.identity = path, dict(identity)
         self.checks: dict[str, dict[str, Any]] = {}
         if path.exists() and not again:
@@ -107,7 +117,7 @@ class Records:
             content = parse_json(self.path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise UserError(f"{self.path} cannot be read ({error}). Name another file with --results.") from error
-        if not isinstance(content, dict) or not isinstance(content.get("checks"), dict):
+        if not _has_results(content):
             raise UserError(f"{self.path} is not a file of this command. Name another one with --results.")
         if content.get("identity") != json.loads(json.dumps(self.identity)):
             raise UserError(
@@ -124,6 +134,13 @@ class Records:
         """Record a result, and write the file."""
         self.checks[check.name] = {"state": state, "line": line, "seconds": seconds, "figures": dict(figures)}
         write_json(self.path, {"identity": self.identity, "checks": self.checks})
+
+
+def _has_results(content: Any) -> bool:
+    """Tell whether the content of a file is what `Records` writes."""
+    if not isinstance(content, dict) or not isinstance(content.get("checks"), dict):
+        return False
+    return all(isinstance(each, dict) and each.keys() >= _KEPT for each in content["checks"].values())
 
 
 def run_checks(checks: Sequence[Check], records: Records, setting: Setting) -> bool:

@@ -46,9 +46,11 @@ def compact(model: Any) -> None:
 
 def _different_columns(array: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int32]]:
     """Return the different columns (C, U) of (C, A, B), in order of appearance, and where each is, (A, B)."""
-    columns, first, index = np.unique(array.reshape(len(array), -1), axis=1, return_index=True, return_inverse=True)
+    columns = array.reshape(len(array), -1)
+    bits = columns.view(f"u{array.itemsize}")  # 0 and -0 are different
+    _, first, index = np.unique(bits, axis=1, return_index=True, return_inverse=True)
     order = first.argsort()
-    return columns[:, order], order.argsort()[index].reshape(array.shape[1:]).astype(np.int32)
+    return columns[:, first[order]], order.argsort()[index].reshape(array.shape[1:]).astype(np.int32)
 
 
 def expand(model: Any) -> None:

@@ -23,6 +23,8 @@ _log = logging.getLogger(__name__)
 
 _SLOW_S = 5.0  # a longer start of numba is explained
 
+_NO_CACHE = "numba cannot use its cache. Set NUMBA_CACHE_DIR to an empty folder that can be written."
+
 _HAS_ONEDNN = hasattr(torch.ops.mkldnn, "_linear_pointwise")
 
 
@@ -172,8 +174,9 @@ def fast_kernels() -> Any:
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         _log.warning("numba's kernels do not work here; torch computes instead, a third slower (%s).", reason)
         return None
-    if time.monotonic() - began > _SLOW_S:
-        _log.info("Compiling the CPU kernels (numba) took %.0f s, the first time only.", time.monotonic() - began)
+    if (took := time.monotonic() - began) > _SLOW_S:
+        when = f"at every start: {_NO_CACHE}" if numba_kernels.uncached else "the first time only."
+        _log.info("Compiling the CPU kernels (numba) took %.0f s, %s", took, when)
     return numba_kernels
 
 
@@ -263,8 +266,9 @@ class _NormAndSum(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor, Tensor]:
         fast, x, other = fast_kernels(), x.contiguous(), other.contiguous()
         out, mean, scale = torch.empty_like(x), torch.empty_like(weight), torch.empty_like(weight)
-        # Drawn from torch's generator, so that its state determines what is dropped.
-        keys = torch.empty(2, dtype=torch.int64).random_(2**32).numpy().astype(np.uint32)
+        # Drawn from torch's generator, so that its state determines what is dropped; nothing where nothing is dropped.
+        drawn = torch.zeros(2, dtype=torch.int64)
+        keys = (drawn.random_(2**32) if probability > 0 else drawn).numpy().astype(np.uint32)
         context.how = keys, np.uint32(round(probability * 2**32))
         fast.run(fast.close, x, other, weight, bias, eps, *context.how, out, mean, scale)
         context.save_for_backward(out, x, weight, mean, scale)

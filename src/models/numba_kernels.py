@@ -29,20 +29,21 @@ _F1, _F2, _F3, _F4 = (numba.types.Array(numba.float32, dimensions, "C") for dime
 _INDICES, _KEYS = numba.types.Array(numba.int64, 1, "C"), numba.types.Array(numba.uint32, 1, "C")
 _WORD, _INDEX, _REAL = numba.uint32, numba.int64, numba.float64
 _ZERO: Any = np.float32(0)
+uncached: list[str] = []  # the kernels that are compiled at every start
 
 
 def _compiled(*types: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Compile a function for these types behind `first` and `last`, or for its callers' types; cache it if possible."""
+    """Compile and cache a kernel for these types behind `first` and `last`; or a part of kernels, for their types."""
     signature = [numba.void(_INDEX, _INDEX, *types)] if types else []
     # Not `nnan`: NaN has to stay NaN.
     options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"reassoc", "contract", "nsz"}}
-
     compiler: Any = numba.njit  # whose types do not know a set as `fastmath` beside signatures
 
     def compiled(function: Callable[..., Any]) -> Any:
         try:
-            return compiler(*signature, cache=True, **options)(function)
-        except RuntimeError:  # numba found no folder for its cache
+            return compiler(*signature, cache=bool(types), **options)(function)  # parts are in their kernels
+        except Exception:  # numba found no folder for its cache, or a damaged file in it
+            uncached.append(function.__name__)
             return compiler(*signature, **options)(function)
 
     return compiled

@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 import time
 from argparse import Namespace
 from collections.abc import Callable
@@ -12,9 +13,10 @@ from typing import Any
 import pytest
 import torch
 
-from last.benchmarks import gpu, gpu_accuracy, gpu_plan, gpu_speed
+from last.benchmarks import gpu, gpu_accuracy, gpu_correctness, gpu_plan, gpu_speed
 from last.benchmarks.gpu_plan import Check, Findings, NotHere, Records, Setting, run_checks
-from last.utils.errors import UserError
+from last.runtime.stop_requests import Stop
+from last.utils.errors import Terminated, UserError
 from last.utils.progress import SILENT
 
 REPOSITORY = Path(__file__).parents[2]
@@ -134,9 +136,31 @@ def test_results_of_something_else_are_refused(setting: Setting) -> None:
     run_checks([SOUND], records_of(setting), setting)
     with pytest.raises(UserError, match="another part, machine, source or size"):
         Records(setting.work / "found.json", {"device": "another"}, again=False)
-    (setting.work / "found.json").write_text("[]")
-    with pytest.raises(UserError, match="not a file of this command"):
-        records_of(setting)
+    for other in ("[]", '{"checks": {"sound": 3}}', '{"checks": {"sound": {}}}'):
+        (setting.work / "found.json").write_text(other)
+        with pytest.raises(UserError, match="not a file of this command"):
+            records_of(setting)
+
+
+def test_a_file_of_results_that_cannot_be_written_is_refused_before_the_first_check(setting: Setting) -> None:
+    (setting.work / "a file").write_text("")
+    with pytest.raises(UserError, match="Cannot write"):
+        Records(setting.work / "a file" / "found.json", {}, again=False)
+
+
+@pytest.mark.parametrize(("stop", "ends"), [(Stop.INTERRUPT, KeyboardInterrupt), (Stop.TERMINATE, Terminated)])
+def test_a_signal_during_a_training_ends_the_command_and_is_no_result(
+    stop: Stop, ends: type[BaseException], setting: Setting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopped = SimpleNamespace(stopped=stop, run=SimpleNamespace(path=setting.work), summary={})
+    for module in (gpu_accuracy, gpu_correctness):
+        monkeypatch.setattr(module, "train", lambda *_, **__: stopped)
+    names = ("synthetic set, nano_e in float32", "exact resume", "class balance and weighted losses")
+    for check in (each for part in PARTS for each in gpu.checks_of(part) if each.name in names):
+        records = records_of(setting)
+        with pytest.raises(ends):
+            run_checks([check, SOUND], records, setting)
+        assert not records.checks
 
 
 def test_a_device_that_cannot_go_on_ends_the_process_of_the_checks_but_not_their_results(setting: Setting) -> None:
@@ -157,11 +181,15 @@ def test_the_rest_is_checked_in_a_new_process_for_the_rest_of_the_time(
 ) -> None:
     commands: list[list[str]] = []
 
+    def ran(command: list[str], **_: object) -> None:
+        commands.append(command)
+        raise subprocess.TimeoutExpired(command, 1)  # a check that has begun outlasts the minutes
+
     def fault(_: Setting) -> Findings:
         raise RuntimeError("CUDA error: an illegal memory access was encountered")
 
     monkeypatch.setattr(gpu, "checks_of", lambda _: [Check("fault", 1, fault), SOUND])
-    monkeypatch.setattr(gpu, "subprocess", SimpleNamespace(run=lambda command, **_: commands.append(command)))
+    monkeypatch.setattr(gpu, "subprocess", SimpleNamespace(run=ran, TimeoutExpired=subprocess.TimeoutExpired))
     assert list(run_part(cli, "correctness", tmp_path, "--minutes", 5, code=1)) == ["fault"]
     (command,) = commands
     assert command[1:5] == ["-m", "last", "benchmark", "gpu"]

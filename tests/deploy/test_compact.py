@@ -63,6 +63,15 @@ def test_places_that_are_the_same_are_stored_once() -> None:
     assert [name for name in constants_of(model) if "places" in name] == ["expand/places.0"]
 
 
+def test_the_sign_of_zeros_and_nan_stay_as_they_are() -> None:
+    constant = np.zeros((4, 32, 32), np.float32)
+    constant[:, 1], constant[:, 2] = -0.0, np.nan
+    model = a_model({"weight": constant})
+    compact(model)
+    expand(model)
+    assert constants_of(model)["weight"].tobytes() == constant.tobytes()
+
+
 def test_expanding_undoes_it() -> None:
     plain = a_model({"one": filters(), "other": filters(seed=1)})
     model = a_model(constants_of(plain))

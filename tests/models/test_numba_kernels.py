@@ -2,6 +2,7 @@
 
 import importlib
 import logging
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -237,16 +238,40 @@ def test_a_numba_that_does_not_work_is_left_out_with_one_warning(
     assert "numba's kernels do not work here" in caplog.text
 
 
-def test_without_a_folder_for_its_cache_numba_compiles_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_drawn_where_nothing_is_dropped() -> None:
+    before = torch.get_rng_state()
+    cpu_kernels.close(a_norm(2, torch.float32), nn.Dropout(0.0), *torch.ones(2, 2, 3, 2, 5))
+    assert torch.equal(torch.get_rng_state(), before)
+    cpu_kernels.close(a_norm(2, torch.float32), nn.Dropout(0.1), *torch.ones(2, 2, 3, 2, 5))
+    assert not torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize(("uncached", "when"), [([], "first time only"), (["close"], "every start.*NUMBA_CACHE_DIR")])
+def test_a_long_compilation_is_explained(
+    uncached: list[str], when: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from last.models import numba_kernels
+
+    monkeypatch.setattr(numba_kernels, "uncached", uncached)
+    monkeypatch.setattr(cpu_kernels, "_SLOW_S", -1.0)
+    with caplog.at_level(logging.INFO):
+        assert cpu_kernels.fast_kernels.__wrapped__() is numba_kernels
+    assert re.search(when, caplog.text)
+
+
+@pytest.mark.parametrize("error", [RuntimeError("cannot cache function: no locator"), EOFError("a damaged file")])
+def test_without_a_usable_cache_numba_compiles_all_the_same(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
     from last.models import numba_kernels
 
     made = []
 
     def njit(*_: object, cache: bool = False, **__: object) -> object:
         if cache:
-            raise RuntimeError("cannot cache function: no locator available")
+            raise error
         return lambda function: made.append(function) or function
 
+    monkeypatch.setattr(numba_kernels, "uncached", [])
     monkeypatch.setattr(numba_kernels.numba, "njit", njit)
-    numba_kernels._compiled()(losses)
+    numba_kernels._compiled(numba_kernels._F1)(losses)
     assert made == [losses]
+    assert numba_kernels.uncached == ["losses"]
