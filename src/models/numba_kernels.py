@@ -3,8 +3,8 @@
 
 torch writes the result of every operation to memory and reads it again for the next one. Here a channel of (C, P), some
 hundred kilobytes, is normalised, filtered, dropped or weighed while it is in the cache; the backward pass computes it
-again instead of reading it. Long sums are added in float64 from parts in float32. NaN stays NaN, so that the guard sees
-it. Each kernel computes the channels from `first` to `last`; its outputs are its last arguments.
+again instead of reading it. Long sums are added in float64 from parts in float32. NaN stays NaN, without `nnan` among
+the options, so that the guard sees it. Each kernel computes channels from `first` to `last`, its outputs come last.
 
 Legend: C channels, T frames, B bodies, V joints, R = B*V columns of a frame, P = T*R positions, K taps of a filter.
 """
@@ -20,8 +20,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-_settings: Any = numba.config  # numba's types do not know its settings
-if _settings.DISABLE_JIT:
+_untyped: Any = numba  # its types know neither its settings nor a set as `fastmath` beside signatures
+if _untyped.config.DISABLE_JIT:
     raise ImportError("NUMBA_DISABLE_JIT is set")
 
 _PART = 1024  # numbers that are summed in float32 before the sum is added in float64
@@ -35,16 +35,14 @@ uncached: list[str] = []  # the kernels that are compiled at every start
 def _compiled(*types: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Compile and cache a kernel for these types behind `first` and `last`; or a part of kernels, for their types."""
     signature = [numba.void(_INDEX, _INDEX, *types)] if types else []
-    # Not `nnan`: NaN has to stay NaN.
     options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"reassoc", "contract", "nsz"}}
-    compiler: Any = numba.njit  # whose types do not know a set as `fastmath` beside signatures
 
     def compiled(function: Callable[..., Any]) -> Any:
         try:
-            return compiler(*signature, cache=bool(types), **options)(function)  # parts are in their kernels
+            return _untyped.njit(*signature, cache=bool(types), **options)(function)  # parts are in their kernels
         except Exception:  # numba found no folder for its cache, or a damaged file in it
             uncached.append(function.__name__)
-            return compiler(*signature, **options)(function)
+            return _untyped.njit(*signature, **options)(function)
 
     return compiled
 
