@@ -156,6 +156,11 @@ def numbers(text: str, kind: type = int) -> list[Any]:
     raise argparse.ArgumentTypeError(f"{text!r} should be {what}, separated by commas, such as 0,1,2")
 
 
+def names(text: str) -> list[str]:
+    """Parse names separated by commas, such as `nano_e,small_e`."""
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
 def hours(text: str) -> float:
     """Parse a number of hours above 0."""
     return number(text, lambda value: 0 < value < math.inf, "a number of hours above 0, such as 8.5")

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..utils.config import MODEL_FILES
-from .options import GivenOnce, add_shared, count, examples, fill, hours, numbers
+from .options import GivenOnce, add_shared, count, examples, fill, hours, names, numbers
 from .terminal import progress, say, table
 from .train import show_tensorboard
 
@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--students",
-        type=_names,
+        type=names,
         metavar="M,M",
         help="student models (default: base_e,nano_e,small_e,large_e)",
     )
@@ -105,10 +105,6 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         _show(plan, drawing)
     return 0
-
-
-def _names(text: str) -> list[str]:
-    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def _spec(arguments: argparse.Namespace) -> "SequenceSpec":

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ..utils.config import MODEL_FILES
 from ..utils.errors import UserError
-from .options import GivenOnce, add_shared, count, examples, fill, hours, numbers
+from .options import GivenOnce, add_shared, count, examples, fill, hours, names, numbers
 from .split_options import add_fold_option, add_folds_options, fold_choice
 from .terminal import progress, say, table
 
@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--splits",
-        type=_names,
+        type=names,
         metavar="NAME,NAME",
         help="protocols, each trained and tested; folds may be added (default: the data set's)",
     )
@@ -73,6 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Train the unfinished runs of the sweep and show the results; return the exit code."""
     from ..experiments.sweep import run_sweep
     from ..experiments.sweep_plan import plan_sweep
+    from ..experiments.sweep_results import DIVERGED, FAILED
     from ..plots.figures import draws_or_warns
     from ..runs.pictures import draw_run
     from ..utils.errors import TrainingDiverged
@@ -86,10 +87,10 @@ def run(arguments: argparse.Namespace) -> int:
         say(f"Progress: {plan.folder / 'sweep.md'}\nTo resume: the same command")
         raise
     _show(plan, outcomes, drawing)
-    if failed := [each for each in outcomes if each.status == "failed"]:
+    if failed := [each for each in outcomes if each.status == FAILED]:
         first = f"{failed[0].run.title}: {failed[0].reason}"
         raise UserError(f"{len(failed)} of {len(outcomes)} runs could not be trained. {first}")
-    if all(each.status == "diverged" for each in outcomes):
+    if all(each.status == DIVERGED for each in outcomes):
         raise TrainingDiverged("All runs of the sweep diverged.")
     return 0
 
@@ -99,10 +100,6 @@ def _default_jobs(arguments: argparse.Namespace) -> int:
     from ..utils.machine import usable_cores
 
     return usable_cores() if choose_device(arguments.device or "auto").type == "cpu" else 1
-
-
-def _names(text: str) -> list[str]:
-    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def _spec(arguments: argparse.Namespace, jobs: int) -> "SweepSpec":
@@ -128,7 +125,7 @@ def _spec(arguments: argparse.Namespace, jobs: int) -> "SweepSpec":
 def _show(plan: "SweepPlan", outcomes: "list[Outcome]", drawing: bool) -> None:
     """Print and draw the results of all variants."""
     from ..experiments.sweep_figure import draw_sweep
-    from ..experiments.sweep_results import columns, compare, notes, row
+    from ..experiments.sweep_results import DIVERGED, FAILED, PENDING, STOPPED, columns, compare, notes, row
 
     results = compare(plan, outcomes)
     config = plan.runs[0].config
@@ -137,9 +134,9 @@ def _show(plan: "SweepPlan", outcomes: "list[Outcome]", drawing: bool) -> None:
     for sentence in notes(plan, results):
         say(sentence)
     for each in outcomes:
-        if each.status in ("diverged", "failed"):
+        if each.status in (DIVERGED, FAILED):
             say(f"{each.run.title}: {each.text()}")
-    if left := sum(each.status in ("stopped", "pending") for each in outcomes):
+    if left := sum(each.status in (STOPPED, PENDING) for each in outcomes):
         say(f"{left} of {len(outcomes)} runs are not finished. To resume: the same command")
     if drawing and any(each.difference is not None for each in results):
         picture: Path = plan.folder / "sweep.png"

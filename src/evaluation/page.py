@@ -26,7 +26,7 @@ _SMALL = (310.0, 200.0)
 
 @dataclass(frozen=True)
 class TrainingRows:
-    """What the run's folder tells of its training.
+    """The epochs of a training, as the run's folder holds them.
 
     Attributes:
         rows: of its logbook, one for each epoch.

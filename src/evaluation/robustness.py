@@ -1,7 +1,7 @@
 """Accuracy of a trained model on clips that are disturbed more and more.
 
 The levels are fixed, so that curves of different models can be compared, and the same joints are disturbed in every
-evaluation. Nothing is trained or measured anew: the model meets what it may meet outside of a laboratory.
+evaluation. Neither weights nor BatchNorm statistics change: the clips alone are as they may be outside of a laboratory.
 """
 
 from collections.abc import Callable, Sequence

@@ -13,6 +13,7 @@ from ..utils.config import MODEL_FILES
 from ..utils.files import write_json, write_text
 from ..utils.spread import MeanDeviation, finite_or_none
 from .sequence_plan import ALONE, DISTILLED, TARGETS, TEACHER, Plan, SequenceStep
+from .series import markdown_table
 
 PLANNED, PENDING, RUNNING = "planned", "pending", "running"
 DONE, STOPPED, DIVERGED = "done", "stopped", "diverged"
@@ -148,7 +149,7 @@ def write_table(plan: Plan, running: tuple[SequenceStep, int] | None = None) -> 
 
 def markdown(plan: Plan, rows: Sequence[TableRow]) -> str:
     """Return the table as Markdown, with links to the runs relative to the sequence's folder."""
-    lines = [_line(_COLUMNS), _line(["---"] * len(_COLUMNS)), *(_line(_cells(plan, row, rows)) for row in rows)]
+    table = markdown_table(_COLUMNS, [_cells(plan, row, rows) for row in rows])
     data = ", then ".join(dict.fromkeys(row.step.data for row in rows))
     seeds, teacher_seeds = (", ".join(map(str, each)) for each in (plan.spec.seeds, plan.spec.teacher_seeds))
     notes = (
@@ -157,7 +158,7 @@ def markdown(plan: Plan, rows: Sequence[TableRow]) -> str:
         f"{METRIC.title} minus that of the student alone with the same seed (students' seeds: {seeds}; teachers': "
         f"{teacher_seeds}); ± is the standard deviation over seeds."
     )
-    return f"# Training sequence on {data}\n\n" + "\n".join(lines) + f"\n\n{notes}\n"
+    return f"# Training sequence on {data}\n\n{table}\n\n{notes}\n"
 
 
 def find_step_run(step: SequenceStep, seed: int) -> FoundRun | None:
@@ -227,10 +228,6 @@ def _cells(plan: Plan, row: TableRow, rows: Sequence[TableRow]) -> list[str]:
 def _relative_run(plan: Plan, run_status: RunStatus) -> str | None:
     """Return the path of a run relative to the sequence's folder, which may be moved."""
     return None if run_status.run is None else run_status.run.relative_to(plan.folder).as_posix()
-
-
-def _line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
 def _facts(plan: Plan, rows: Sequence[TableRow]) -> dict[str, Any]:

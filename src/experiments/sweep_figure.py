@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..evaluation.paired import BETTER, WORSE
+from ..evaluation.paired import BETTER, LEVEL, WORSE
 from ..plots import figures
 from ..tasks.measures import CLASSIFICATION
 from .sweep_results import VariantResult
@@ -40,7 +40,7 @@ def draw_sweep(results: Sequence[VariantResult], title: str, path: Path) -> None
                 color=colour,
             )
         axes.axvline(0.0, color=figures.LINE, linewidth=1.0, zorder=0)
-        figures.write_title(axes, title, "difference from the baseline, with 95% intervals")
+        figures.write_title(axes, title, f"difference from the baseline, with {LEVEL:.0%} intervals")
         axes.set_xlabel(f"test {CLASSIFICATION.primary_metric.title}, percentage points")
         axes.set_yticks(range(len(shown)), [figures.shortened(name) for name, _ in shown])
         axes.tick_params(axis="y", length=0)

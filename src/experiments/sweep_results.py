@@ -20,6 +20,7 @@ from ..utils.errors import UserError
 from ..utils.files import write_json, write_text
 from ..utils.numbers import counted
 from ..utils.spread import MeanDeviation
+from .series import markdown_table
 from .sweep_plan import BASELINE, SweepPlan, SweepRun
 
 DONE, STOPPED, PENDING, DIVERGED, FAILED = "done", "stopped", "pending", "diverged", "failed"
@@ -271,16 +272,12 @@ def write_results(plan: SweepPlan, outcomes: Sequence[Outcome]) -> None:
 
 def _markdown(plan: SweepPlan, results: Sequence[VariantResult], outcomes: Sequence[Outcome]) -> str:
     first = plan.runs[0].config
-    lines = [_line(columns(plan)), _line(["---"] * len(columns(plan))), *(_line(row(plan, each)) for each in results)]
+    table = markdown_table(columns(plan), [row(plan, each) for each in results])
     changes = [f"- `{each.variant}`: {', '.join(f'`{text}`' for text in each.changes)}" for each in results[1:]]
     problems = [f"- {each.run.title}: {each.text()}" for each in outcomes if each.status in (DIVERGED, FAILED)]
     title = f"# Sweep of {first.model.name} on {first.data.name}: {', '.join(plan.parts)}"
-    blocks = [title, "\n".join(lines), "\n".join(changes), " ".join(notes(plan, results)), "\n".join(problems)]
+    blocks = [title, table, "\n".join(changes), " ".join(notes(plan, results)), "\n".join(problems)]
     return "\n\n".join(block for block in blocks if block) + "\n"
-
-
-def _line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
 def _facts(plan: SweepPlan, results: Sequence[VariantResult], outcomes: Sequence[Outcome]) -> dict[str, Any]:

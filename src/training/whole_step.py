@@ -33,7 +33,7 @@ _STEPS_BEFORE = 3  # of a shape, before it is recorded
 _MOST_GRAPHS = 8  # of different shapes; further shapes are computed without a graph
 _FAILED = (
     "hardware.whole_step_graph: a step cannot be recorded as a CUDA graph on this machine (%s). "
-    "Training goes on without it, more slowly."
+    "Training continues without it, more slowly."
 )
 Key = tuple[object, ...]
 
