@@ -6,6 +6,7 @@ computing them takes a large GPU; a graph is launched as a whole.
 Legend: N clips, M bodies, B bodies computed.
 """
 
+import logging
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,9 +18,14 @@ from torch import Tensor, nn
 
 from ..settings.data import HardwareConfig
 from ..settings.model import ModelConfig
-from ..utils.errors import UserError, is_out_of_memory
+
+_log = logging.getLogger(__name__)
 
 _MOST_GRAPHS = 24  # of different shapes; further shapes run without a graph
+_FAILED = (
+    "hardware.cuda_graphs: the passes of a step cannot be recorded as CUDA graphs on this machine (%s). Training "
+    "continues without graphs, more slowly."
+)
 Key = tuple[object, ...]
 
 
@@ -61,6 +67,7 @@ class GraphedForward:
         self.plain: Callable[..., Any] = model.forward
         self.graphs: dict[Key, Callable[..., Tensor]] = {}
         self.pool: Any = None
+        self.records = True
 
     def __call__(
         self,
@@ -81,48 +88,58 @@ class GraphedForward:
         names = tuple(streams)
         inputs = (*streams.values(), body_mask, body_slots, *masks.values())
         key = (names, _precision(), padded, *((each.shape, each.dtype) for each in inputs))
-        if key not in self.graphs:
-            if len(self.graphs) >= _MOST_GRAPHS:
-                return self.plain(streams, body_mask, body_slots, **masks, **more)
+        if key not in self.graphs and self.records and len(self.graphs) < _MOST_GRAPHS:
             self._record(key, names, inputs, padded=padded)
+        if key not in self.graphs:
+            return self.plain(streams, body_mask, body_slots, **masks, **more)
         return self.graphs[key](*inputs)
 
     def _applies(self) -> bool:
         return self.model.training and torch.is_grad_enabled()
 
     def _record(self, key: Key, names: tuple[str, ...], inputs: tuple[Tensor, ...], *, padded: bool) -> None:
-        """Record both passes for inputs of a new shape.
-
-        Raises:
-            UserError: CUDA cannot record them on this machine. A failed recording leaves CUDA's random generator
-                unusable, so this process cannot continue without graphs either.
-        """
+        """Record both passes for inputs of a new shape; if CUDA cannot, warn once and record nothing any more."""
         device = inputs[0].device
-        before = [each.clone() for each in self.model.buffers()]
+        buffers = list(self.model.buffers())
+        before = [each.clone() for each in buffers]
         plain = partial(self.plain, padded=True) if padded else self.plain
         passes = _Passes(self.model, plain, names, _precision())
         copies = tuple(each.clone() for each in inputs)
         self.pool = self.pool or torch.cuda.graph_pool_handle()
         try:
-            with torch.random.fork_rng([device]), torch.autocast("cuda", enabled=False):
+            with generator_kept(device), torch.autocast("cuda", enabled=False):
                 torch.cuda.make_graphed_callables(passes, copies, allow_unused_input=True, pool=self.pool)
-        except RuntimeError as error:
-            if is_out_of_memory(error):
-                raise
-            raise UserError(
-                f"A training step cannot be recorded as a CUDA graph on this machine: {_root(error)} Train without: "
-                "--set hardware.cuda_graphs=false"
-            ) from error
-        self.graphs[key] = passes.forward  # `forward` is the recorded one now
+            self.graphs[key] = passes.forward  # `forward` is the recorded one now
+        except RuntimeError as error:  # memory that ends too: without graphs a step needs less
+            _log.warning(_FAILED, first_line(error))
+            self.records, self.pool = False, None
+            self.graphs.clear()
         with torch.no_grad():  # recording has updated the running statistics
-            torch._foreach_copy_(list(self.model.buffers()), before)
+            torch._foreach_copy_(buffers, before)
 
 
-def _root(error: BaseException) -> str:
-    """Return the first line of the original error: after it, CUDA reports further errors about the failed recording."""
+@contextmanager
+def generator_kept(device: torch.device) -> Iterator[None]:
+    """Set CUDA's random generator back to its present state after the block, in which it is recorded.
+
+    A recording that fails leaves the recorded state unusable: then a copy of it from before replaces it.
+    """
+    index = torch.cuda.current_device() if device.index is None else device.index
+    generator = torch.cuda.default_generators[index]
+    copy, numbers = generator.clone_state(), generator.get_state()
+    try:
+        yield
+    except RuntimeError:
+        generator.graphsafe_set_state(copy)
+        raise
+    generator.set_state(numbers)  # not the copy: graphs read the state that was recorded
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of the original error: after it, CUDA reports others about the failed recording."""
     while error.__context__ is not None:
         error = error.__context__
-    return f"{str(error).strip().partition(chr(10))[0].rstrip('.')}."
+    return str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__
 
 
 class _Passes(nn.Module):

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from ..data.loading.loader import Batch
 from ..data.loading.pipeline import InputPipeline
+from ..runtime.cuda_graphs import first_line, generator_kept
 from ..settings.run import RunConfig
 from ..utils.errors import UserError
 from .epoch_metrics import EpochMetrics
@@ -172,19 +173,19 @@ class WholeStep:
         """Record a step, which is not made by that; None, after one message, if CUDA cannot record it."""
         warnings.filterwarnings("ignore", "The AccumulateGrad node's stream does not match")
         static = batch._each(torch.clone)
-        generator = torch.cuda.default_generators[torch.cuda.current_device()]
-        before = generator.clone_state()
         try:
             self._pool = self._pool or torch.cuda.graph_pool_handle()
             graph = torch.cuda.CUDAGraph()
             # Threads that pin memory for the loader may go on meanwhile.
-            with torch.cuda.graph(graph, self._pool, self._stream, capture_error_mode="thread_local"):
+            with (
+                generator_kept(self.state.device),
+                torch.cuda.graph(graph, self._pool, self._stream, capture_error_mode="thread_local"),
+            ):
                 decisions = self._compute(static)
         except RuntimeError as error:
-            _log.warning(_FAILED, _first_line(error))
+            _log.warning(_FAILED, first_line(error))
             self.records = False
             self._recordings.clear()
-            generator.graphsafe_set_state(before)  # the one that was recorded cannot be used any more
             _forget_step(self.state)
             return None
         return _Recording(graph, static, decisions)
@@ -211,10 +212,3 @@ def _shapes(batch: Batch) -> Key:
     return tuple(
         (name, value.shape, value.dtype) if isinstance(value, Tensor) else (name, value) for name, value in given
     )
-
-
-def _first_line(error: BaseException) -> str:
-    """Return the first line of the original error: after it, CUDA reports others about the failed recording."""
-    while error.__context__ is not None:
-        error = error.__context__
-    return str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__

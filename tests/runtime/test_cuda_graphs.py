@@ -1,9 +1,9 @@
 """Recorded steps compute the same as steps launched kernel by kernel."""
 
 from collections.abc import Callable
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 import torch
@@ -11,9 +11,9 @@ from torch import Tensor
 
 from last.experiments.run import train
 from last.runs.logbook import read_rows
+from last.runtime import cuda_graphs
 from last.runtime.cuda_graphs import GraphedForward, recorded_steps, records_steps
 from last.settings.run import RunConfig
-from last.utils.errors import UserError
 
 on_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 CUDA = torch.device("cuda")
@@ -62,58 +62,122 @@ class Model(torch.nn.Module):
         return torch.ones(1)
 
 
+class Counting(Model):
+    """The same with a running statistic."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("counted", torch.zeros(1))
+
+
 STREAMS = {"joint": torch.ones(1)}
 MASK, SLOTS = torch.ones(1, 1, dtype=torch.bool), torch.zeros(1, dtype=torch.int64)
 
 
-def test_a_step_that_cannot_be_recorded_says_how_to_train_without(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: Any, **__: Any) -> None:
+class Generator:
+    """Stand-in for CUDA's random generator, which a recording leaves unusable if it fails."""
+
+    def __init__(self) -> None:
+        self.usable, self.number, self.numbers_set = True, 7, 0
+
+    def clone_state(self) -> int:
+        return self.number
+
+    def get_state(self) -> int:
+        return self.number
+
+    def set_state(self, number: int) -> None:
+        assert self.usable, "Cannot call CUDAGeneratorImpl::set_state during CUDA graph capture"
+        self.number, self.numbers_set = number, self.numbers_set + 1
+
+    def graphsafe_set_state(self, copy: int) -> None:
+        self.number, self.usable = copy, True
+
+
+@pytest.fixture
+def generator(monkeypatch: pytest.MonkeyPatch) -> Generator:
+    """Let a CPU pass for a GPU whose recordings do nothing; return its generator."""
+    found = Generator()
+    monkeypatch.setattr(torch.cuda, "make_graphed_callables", lambda *_, **__: None)
+    monkeypatch.setattr(torch.cuda, "graph_pool_handle", lambda: (0, 0))
+    monkeypatch.setattr(torch.cuda, "default_generators", (found,))
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    return found
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        "CUDA error: operation not permitted when stream is capturing",
+        "CUDA out of memory. Tried to allocate 2 GiB",
+    ],
+)
+def test_passes_that_cannot_be_recorded_are_reported_once_and_run_without_graphs(
+    monkeypatch: pytest.MonkeyPatch, generator: Generator, caplog: pytest.LogCaptureFixture, error: str
+) -> None:
+    tried = []
+
+    def fail(passes: torch.nn.Module, *_: Any, **__: Any) -> None:
+        tried.append(passes)
+        next(passes.buffers()).add_(1)  # as recording updates running statistics
+        generator.number, generator.usable = 8, False
         try:
-            raise RuntimeError("CUDA error: operation not permitted when stream is capturing\nSearch for it.")
+            raise RuntimeError(f"{error}.\nSearch for it.")
         except RuntimeError:
             raise RuntimeError("operation failed due to a previous error during capture")  # noqa: B904 - as torch does
 
     monkeypatch.setattr(torch.cuda, "make_graphed_callables", fail)
-    monkeypatch.setattr(torch.cuda, "graph_pool_handle", lambda: (0, 0))
-    monkeypatch.setattr(torch.random, "fork_rng", lambda _devices: nullcontext())
-    with pytest.raises(UserError, match=r"not permitted when stream is capturing\. Train.*cuda_graphs=false"):
-        GraphedForward(Model())(STREAMS, MASK, SLOTS)
+    model = Counting()
+    forward = GraphedForward(model)
+    for _ in range(3):
+        assert torch.equal(forward(STREAMS, MASK, SLOTS), torch.ones(1))
+    forward(STREAMS, MASK, SLOTS, padded=True)  # another shape is not tried any more
+    assert len(tried) == 1 and model.runs == 4 and not forward.graphs
+    assert (generator.number, generator.usable) == (7, True)
+    assert model.counted == 0
+    assert [record.getMessage() for record in caplog.records] == [cuda_graphs._FAILED % error]
 
 
-def test_the_mask_of_missing_joints_is_an_input_of_a_recorded_step(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Masked(Model):
+def test_passes_that_were_recorded_run_without_graphs_after_a_recording_that_failed(
+    monkeypatch: pytest.MonkeyPatch, generator: Generator
+) -> None:
+    model = Counting()
+    forward = GraphedForward(model)
+    forward(STREAMS, MASK, SLOTS)
+    assert len(forward.graphs) == 1
+    monkeypatch.setattr(torch.cuda, "make_graphed_callables", mock.Mock(side_effect=RuntimeError("no")))
+    for more in ({"padded": True}, {}):
+        forward(STREAMS, MASK, SLOTS, **more)
+    assert not forward.graphs and model.runs == 3
+
+
+def test_a_recording_leaves_the_random_numbers_as_they_were(generator: Generator) -> None:
+    GraphedForward(Counting())(STREAMS, MASK, SLOTS)
+    assert (generator.number, generator.numbers_set) == (7, 1)
+
+
+@pytest.mark.usefixtures("generator")
+def test_the_mask_of_missing_joints_is_an_input_of_a_recorded_step() -> None:
+    class Masked(Counting):
         """Return the mask that it is given."""
-
-        def __init__(self) -> None:
-            super().__init__()
-            self.register_buffer("counted", torch.zeros(1))
 
         def forward(self, *_: Any, joint_mask: Tensor | None = None) -> Tensor:
             return torch.zeros(1) if joint_mask is None else joint_mask
 
-    monkeypatch.setattr(torch.cuda, "make_graphed_callables", lambda *_, **__: None)
-    monkeypatch.setattr(torch.cuda, "graph_pool_handle", lambda: (0, 0))
-    monkeypatch.setattr(torch.random, "fork_rng", lambda _devices: nullcontext())
     forward, joint_mask = GraphedForward(Masked()), torch.ones(1, 1, 4, 3, dtype=torch.bool)
     assert torch.equal(forward(STREAMS, MASK, SLOTS), torch.zeros(1))
     assert torch.equal(forward(STREAMS, MASK, SLOTS, joint_mask=joint_mask), joint_mask)
     assert len(forward.graphs) == 2
 
 
-def test_masked_padding_is_a_recording_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Padded(Model):
+@pytest.mark.usefixtures("generator")
+def test_masked_padding_is_a_recording_of_its_own() -> None:
+    class Padded(Counting):
         """Return whether padding is masked."""
-
-        def __init__(self) -> None:
-            super().__init__()
-            self.register_buffer("counted", torch.zeros(1))
 
         def forward(self, *_: Any, padded: bool = False) -> Tensor:
             return torch.full((1,), float(padded))
 
-    monkeypatch.setattr(torch.cuda, "make_graphed_callables", lambda *_, **__: None)
-    monkeypatch.setattr(torch.cuda, "graph_pool_handle", lambda: (0, 0))
-    monkeypatch.setattr(torch.random, "fork_rng", lambda _devices: nullcontext())
     forward = GraphedForward(Padded())
     assert [float(forward(STREAMS, MASK, SLOTS, **more)) for more in ({}, {"padded": True}, {})] == [0.0, 1.0, 0.0]
     assert len(forward.graphs) == 2

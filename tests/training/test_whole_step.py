@@ -232,6 +232,12 @@ class FakeGraphs:
     def clone_state(self) -> str:
         return "before"
 
+    def get_state(self) -> str:
+        return "numbers"
+
+    def set_state(self, state: str) -> None:
+        assert state == "numbers"
+
     def graphsafe_set_state(self, state: str) -> None:
         assert state == "before"
         self.restored = True
