@@ -58,6 +58,7 @@ class Checkpoint:
             in older files.
         data: fingerprints of the training data (`data.fingerprints`); missing in older files.
         measures: the metrics of the task (`tasks.measures`); empty for classification without further ones.
+        computed_with: torch's version, the device and its kernels (`training.computed_with`); missing in older files.
     """
 
     model: Mapping[str, Tensor]
@@ -80,6 +81,7 @@ class Checkpoint:
     statistics: Mapping[str, Mapping[str, Tensor]] = field(default_factory=dict)
     data: Mapping[str, str] = field(default_factory=dict)
     measures: Mapping[str, Any] = field(default_factory=dict)
+    computed_with: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def task_measures(self) -> Measures:

@@ -215,6 +215,7 @@ _FIELDS: dict[str, _Check] = {
     "statistics": _mapping(_mapping(_tensor)),
     "data": _mapping(_text),
     "measures": _measures,
+    "computed_with": _mapping(_text),
 }
 
 

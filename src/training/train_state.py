@@ -1,6 +1,7 @@
 """The training state: everything that the next step depends on. It saves and loads itself; a checkpoint holds it."""
 
 import inspect
+import logging
 from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from typing import Any
@@ -16,6 +17,7 @@ from ..runtime.precision import Precision
 from ..settings.run import EmaConfig, RunConfig
 from ..tasks.task import Task
 from ..utils.errors import UserError
+from .computed_with import change, computed_with
 from .ema import WeightAverage
 from .epoch_metrics import EpochMetrics
 from .gradient_accumulation import GradientAccumulator
@@ -25,6 +27,8 @@ from .optim import build_optimizer
 from .resume_check import Sizes, refuse_other_state
 from .run_progress import EpochState, RunProgress
 from .schedule import build_schedule
+
+_log = logging.getLogger(__name__)
 
 
 class TrainState:
@@ -41,6 +45,7 @@ class TrainState:
         forward: the task, wrapped for several processes.
         precision: the number format, with the scaler.
         accumulation: the gradients since the last update.
+        computed_with: what the figures depend on beside this state.
         progress: the number of finished epochs, and the best of them.
         epoch: the progress within the present epoch.
         row: the logbook's row of the last finished epoch.
@@ -54,6 +59,7 @@ class TrainState:
         self.optimizer = build_optimizer(task, self.optimization)
         self.schedule = build_schedule(self.optimizer, self.optimization)
         self.precision = Precision(config.amp, config.hardware.amp_dtype, device)
+        self.computed_with = computed_with(device, config.amp)
         self.guard = NanGuard(task, config.nan_guard, device, world)
         self.average = _average(task.model, config.ema, config.epochs)
         sums = config.gradient_accumulation_steps > 1 or self.precision.scaler.is_enabled()
@@ -108,6 +114,7 @@ class TrainState:
             "metrics": self.row,
             "statistics": {} if within else dict(self.statistics),  # within an epoch the weights have moved on
             "measures": self.task.measures.facts(),
+            "computed_with": self.computed_with,
         }
 
     def load(self, checkpoint: Checkpoint, own: Checkpoint, origin: str, clips: int, changed: Collection[str]) -> None:
@@ -137,6 +144,8 @@ class TrainState:
         self.progress = RunProgress(checkpoint.best_acc, checkpoint.epoch + 1, checkpoint.best_epoch)
         self.row, self.statistics = checkpoint.metrics, dict(checkpoint.statistics)
         self.begin_epoch()
+        if changed_since := change(checkpoint.computed_with, self.computed_with):
+            _log.warning(changed_since)
         if within := checkpoint.within:
             self.epoch.clips, self.epoch.skips = within["clips"], SkipCounts(**within["skips"])
             self.epoch.waited, self.epoch.seconds = within["waited"], within["seconds"]

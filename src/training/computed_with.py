@@ -1,0 +1,38 @@
+"""What a run's figures depend on beside its state: torch, the device and its kernels; a checkpoint keeps a note of it.
+
+A run that is resumed with others goes on from exactly the same state, but rounds or drops otherwise from there on.
+"""
+
+from collections.abc import Mapping
+
+import torch
+
+from ..models.cpu_kernels import fast_kernels
+
+_NUMBA, _TORCH = "numba's", "torch's"
+
+
+def computed_with(device: torch.device, amp: bool) -> dict[str, str]:
+    """Return torch's version, the device, and on a CPU whose kernels compute there.
+
+    Args:
+        device: the device of the training.
+        amp: whether it computes in mixed precision, in which numba's kernels are not used.
+    """
+    if device.type == "cuda":
+        return {"torch": str(torch.__version__), "device": torch.cuda.get_device_name(device)}
+    found = {"torch": str(torch.__version__), "device": device.type}
+    if device.type == "cpu" and not amp:
+        found["CPU kernels"] = _TORCH if fast_kernels() is None else _NUMBA
+    return found
+
+
+def change(before: Mapping[str, str], now: Mapping[str, str]) -> str:
+    """Return a sentence about what has changed; empty if nothing has, or if it is not known what was before."""
+    changed = [f"{name} {now[name]} instead of {was}" for name, was in before.items() if now.get(name, was) != was]
+    if not changed:
+        return ""
+    sentence = f"This run goes on with {', '.join(changed)}: its state is the same, its figures from here on are not."
+    if before.get("CPU kernels") == _NUMBA and now.get("CPU kernels") == _TORCH:
+        sentence += " To repeat an undisturbed run to the bit, install the extra `fast`."
+    return sentence
