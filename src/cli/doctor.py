@@ -195,6 +195,10 @@ def _extras() -> Iterator[Finding]:
     """Import the packages of each extra, since an installed one may not work."""
     for extra, packages in EXTRAS.items():
         faults = {package: fault for package in packages if (fault := import_fault(package)) is not None}
+        if extra == "fast" and not faults and _numba_is_off():
+            step = f"for {_PURPOSES[extra]}: unset NUMBA_DISABLE_JIT"
+            yield Finding("extra", extra, "numba compiles nothing: NUMBA_DISABLE_JIT is set", "unusable", (step,))
+            continue
         if not faults:
             yield Finding("extra", extra, _PURPOSES[extra])
             continue
@@ -209,6 +213,13 @@ def _extras() -> Iterator[Finding]:
             "unusable" if unusable else "missing",
             tuple(f"for {_PURPOSES[extra]}: {command}" for command in remedies),
         )
+
+
+def _numba_is_off() -> bool:
+    """Return whether the user has switched numba's compiler off, which is then slower than torch and is not used."""
+    import numba
+
+    return bool(numba.config.DISABLE_JIT)  # type: ignore[attr-defined]
 
 
 def _repair(findings: list[Finding]) -> str:

@@ -25,7 +25,7 @@ from ..runs.log_file import logging_to_file
 from ..runs.logbook import Logbook
 from ..runs.resume import ResumePoint, find_resume_point
 from ..runtime.compilation import compile_where_possible
-from ..runtime.cuda_graphs import recorded_steps, records_steps
+from ..runtime.cuda_graphs import recorded_steps, records_steps, warn_of_unused_switches
 from ..runtime.distributed import World, device_index, joined
 from ..runtime.precision import choose_device, refuse_missing_format
 from ..runtime.run_context import RunContext
@@ -224,6 +224,7 @@ def _run(trainer: Trainer, resume_point: ResumePoint, on_end: EndCallback | None
 def _switched(trainer: Trainer) -> Iterator[None]:
     """Run training steps as CUDA graphs where that is possible, and with the kernels on trial that were chosen."""
     config, model, processes = trainer.config, trainer.task.model, trainer.world.size
+    warn_of_unused_switches(config.hardware, trainer.device)
     records = records_steps(config.model, config.hardware, trainer.device, processes, compiled=config.compile)
     recorded = recorded_steps(model) if records and isinstance(model, SkeletonClassifier) else nullcontext()
     with trial_kernels(config.hardware.trial_kernels), recorded:

@@ -44,6 +44,14 @@ def records_steps(
     return possible and not recomputes and hardware.cuda_graphs is not False
 
 
+def warn_of_unused_switches(hardware: HardwareConfig, device: torch.device) -> None:
+    """Warn once of switches for a GPU in a run that does not use one."""
+    switches = ("cuda_graphs", "trial_kernels", "masked_padding", "whole_step_graph")
+    used = [f"hardware.{name}" for name in switches if getattr(hardware, name)]
+    if used and device.type != "cuda":
+        _log.warning("Only meant for a GPU, and this run has the device %s: %s.", device.type, ", ".join(used))
+
+
 @contextmanager
 def recorded_steps(model: nn.Module) -> Iterator[None]:
     """Run a model's training passes as CUDA graphs while the block runs; release their memory at its end.

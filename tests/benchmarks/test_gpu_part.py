@@ -78,7 +78,7 @@ def test_a_part_has_to_be_chosen(cli: Cli) -> None:
 
 @pytest.fixture
 def setting(tmp_path: Path) -> Setting:
-    arguments = Namespace(quick=True, seed=0)
+    arguments = Namespace(quick=False, seed=0)
     return Setting(torch.device("cpu"), arguments, tmp_path, SILENT, time.monotonic() + 1000)
 
 
@@ -216,6 +216,12 @@ def test_checks_fit_a_machine_that_is_slower_than_expected(setting: Setting, mon
     run_checks([Check("slow", 1, lambda _: Findings("done")), Check("next", 15, failing)], records, setting)
     assert records.checks["slow"]["state"] == "measured"
     assert records.checks["next"]["state"] == "no time"
+
+
+def test_tiny_sizes_are_expected_to_take_less_time_than_those_of_a_gpu(setting: Setting) -> None:
+    short = Setting(setting.device, Namespace(quick=True, seed=0), setting.work, SILENT, time.monotonic() + 60)
+    run_checks([Check("training", 400, lambda _: Findings("done"))], records := records_of(short), short)
+    assert records.checks["training"]["state"] == "measured"
 
 
 @pytest.mark.parametrize("part", PARTS)

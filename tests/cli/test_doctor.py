@@ -189,6 +189,13 @@ def test_an_extra_that_cannot_be_imported_is_unusable_with_its_reason_and_no_fai
     assert any(step.endswith("pip install --force-reinstall matplotlib") for step in result["next"])
 
 
+def test_numba_that_is_switched_off_is_unusable(report, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pytest.importorskip("numba").config, "DISABLE_JIT", 1)
+    _, result = report()
+    assert found(result, "extra")["fast"] == ("numba compiles nothing: NUMBA_DISABLE_JIT is set", "unusable")
+    assert any(step.endswith("unset NUMBA_DISABLE_JIT") for step in result["next"])
+
+
 def test_the_environment_is_the_one_that_training_would_take(cli) -> None:
     result = json.loads(cli("doctor", "--json", "--env", "lambda").out)
     assert found(result, "environment")["name"][0] == "lambda"

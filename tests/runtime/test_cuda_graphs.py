@@ -12,7 +12,7 @@ from torch import Tensor
 from last.experiments.run import train
 from last.runs.logbook import read_rows
 from last.runtime import cuda_graphs
-from last.runtime.cuda_graphs import GraphedForward, recorded_steps, records_steps
+from last.runtime.cuda_graphs import GraphedForward, recorded_steps, records_steps, warn_of_unused_switches
 from last.settings.run import RunConfig
 
 on_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
@@ -39,6 +39,17 @@ def test_steps_are_recorded_on_a_gpu_alone(tiny_config: Callable[..., RunConfig]
     assert not records("hardware.cuda_graphs=false")
     assert not records("compile=true")
     assert not records("hardware.whole_step_graph=true")  # then whole steps are
+
+
+def test_a_run_without_a_gpu_warns_of_switches_that_are_meant_for_one(
+    tiny_config: Callable[..., RunConfig], caplog: pytest.LogCaptureFixture
+) -> None:
+    train(tiny_config("epochs=1", "hardware.trial_kernels=[gates]", "hardware.masked_padding=true"))
+    (message,) = (record.getMessage() for record in caplog.records if "meant for a GPU" in record.getMessage())
+    assert message.endswith("has the device cpu: hardware.trial_kernels, hardware.masked_padding.")
+    warn_of_unused_switches(tiny_config("hardware.cuda_graphs=true").hardware, CUDA)
+    warn_of_unused_switches(tiny_config().hardware, torch.device("cpu"))
+    assert sum("meant for a GPU" in record.getMessage() for record in caplog.records) == 1
 
 
 @pytest.mark.gpu
