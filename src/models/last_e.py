@@ -6,18 +6,18 @@ channel, lets joints attend to each other in the stages that ask for it, then mi
 convolutions, each of a part of the channels. Unlike in ST-GCN and its successors, the three graph
 subsets are blended by learned softmax weights before a single projection, instead of having one projection each.
 
-Legend: N clips, M bodies, B = N*M folded bodies, S streams (3, and those that were added), K graph subsets (3), C
-channels, T frames, V joints, D features.
+Legend: N clips, M bodies, B = N*M folded bodies, S streams (3, and those that were added), K graph subsets
+(3, and those that were added), C channels, T frames, V joints, D features.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, cast
+from typing import Annotated, Literal, cast
 
 import torch
 from torch import Tensor, nn
 
-from ..settings.model import ModelConfig, StageSizes, check_stages
+from ..settings.model import MAY_BE_EMPTY, ModelConfig, StageSizes, check_stages
 from ..skeleton import Layout, adjacency_subsets
 from ..utils.errors import UserError
 from ..utils.limits import Interval, Lengths
@@ -26,6 +26,9 @@ from .classifier import BodyFeatures, SkeletonClassifier
 from .layers import Block, BlockSize, FrameMixing, Stages, STJointAttention, block_sizes, drop_path_rates
 from .multi_body import STREAMS, streams_of
 from .stem import can_lift, lift
+
+_BONE_SUBSETS = 3
+_ADDED_BLEND = -2.0  # where the blend of an added graph subset starts, see `DirectionalGCNConv`
 
 
 @dataclass
@@ -41,6 +44,7 @@ class LastEConfig(ModelConfig):
         block_dropout, dropout: dropout in each block's temporal part, and before the classifier.
         drop_path: the probability with which a body skips the last block in training; it grows linearly from 0 in the
             first one. 0 disables it.
+        graph_subsets: fixed graph subsets in addition to the three of the bones: `mirror`, `two_hops`, `ends`.
     """
 
     family: str = "last_e"
@@ -54,6 +58,7 @@ class LastEConfig(ModelConfig):
     block_dropout: Annotated[float, Interval(ge=0.0, le=0.9)] = 0.1
     dropout: Annotated[float, Interval(ge=0.0, le=0.9)] = 0.3
     drop_path: Annotated[float, Interval(ge=0.0, le=0.9)] = 0.0
+    graph_subsets: list[Literal["mirror", "two_hops", "ends"]] = field(default_factory=list, metadata=MAY_BE_EMPTY)
 
     def __post_init__(self) -> None:
         check_stages(self.kernel_frames, channels=self.channels, blocks=self.blocks, attention=self.attention)
@@ -63,6 +68,8 @@ class LastEConfig(ModelConfig):
                     f"channels: {channels} should divide into {len(self.dilations)} equal parts, one for each of the "
                     f"dilations {self.dilations}."
                 )
+        if len(set(self.graph_subsets)) < len(self.graph_subsets):
+            raise UserError(f"graph_subsets: {self.graph_subsets} should have each subset once.")
 
 
 class StreamFusion(nn.Module):
@@ -97,23 +104,35 @@ class StreamFusion(nn.Module):
 
 
 class DirectionalGCNConv(nn.Module):
-    """Mix joints along the three graph subsets, blended per channel, then project the channels.
+    """Mix joints along the graph subsets, blended per channel, then project the channels.
 
     Blending the aggregates of the subsets equals aggregating once with the blended adjacency, one (V, V) matrix per
-    channel, so that the features are read once and not three times.
+    channel, so that the features are read once and not once per subset.
+
+    Added subsets are blended by the same softmax. They start with `alpha_added` at -2 and not at 0: a new layer then
+    mixes joints nearly as without them, along bones (one added subset has 4 % of the weight, three have 12 %), and
+    their weights still have a gradient, which a softmax scales with the weight itself.
+
+    Args:
+        adjacency: (K, V, V), the three subsets of the bones and then the added ones.
+        in_channels, out_channels: C and C'.
     """
 
     adjacency: Tensor
+    alpha_added: nn.Parameter | None
 
     def __init__(self, adjacency: Tensor, in_channels: int, out_channels: int) -> None:
         super().__init__()
+        added = len(adjacency) - _BONE_SUBSETS
         self.register_buffer("adjacency", adjacency, persistent=False)  # (K, V, V)
-        self.alpha = nn.Parameter(torch.zeros(adjacency.shape[0], in_channels))
+        self.alpha = nn.Parameter(torch.zeros(_BONE_SUBSETS, in_channels))
+        self.alpha_added = nn.Parameter(torch.full((added, in_channels), _ADDED_BLEND)) if added else None
         self.project = nn.Conv2d(in_channels, out_channels, kernel_size=1, bias=False)
 
     def blended_adjacency(self) -> Tensor:
         """Return the adjacency of every channel (C, V, V)."""
-        return torch.einsum("kc,kvw->cvw", self.alpha.softmax(dim=0), self.adjacency)
+        alpha = self.alpha if self.alpha_added is None else torch.cat([self.alpha, self.alpha_added])
+        return torch.einsum("kc,kvw->cvw", alpha.softmax(dim=0), self.adjacency)
 
     def forward(self, x: Tensor) -> Tensor:
         """(C, T, B, V) -> (C', T, B, V)."""
@@ -172,7 +191,7 @@ class LastE(SkeletonClassifier):
 
     def __init__(self, config: LastEConfig, layout: Layout, num_classes: int) -> None:
         super().__init__(layout, num_features=config.channels[-1], streams=streams_of(config))
-        adjacency = torch.from_numpy(adjacency_subsets(layout))
+        adjacency = torch.from_numpy(adjacency_subsets(layout, config.graph_subsets))
         sizes = block_sizes(config.channels, config.blocks)
         self.fusion = StreamFusion(layout.coordinates, config.channels[0], self.streams)
         rates = drop_path_rates(config.drop_path, len(sizes))

@@ -3,7 +3,7 @@
 `from_fused` copies the weights of a model from `last.create_model`; the two then compute the same. The plain models are
 the reference for tests and benchmarks. They are not artificially slow: this is a careful first implementation.
 
-Legend: N clips, M bodies, B = N*M folded bodies, S streams (3), K physical graph subsets (3), C channels, T frames,
+Legend: N clips, M bodies, B = N*M folded bodies, S streams (3), K fixed graph subsets, C channels, T frames,
 V joints, H heads, E channels of a head, D features.
 """
 
@@ -68,10 +68,12 @@ class PlainDirectionalGCNConv(nn.Module):
         super().__init__()
         self.register_buffer("adjacency", fused.adjacency.clone())  # (K, V, V)
         self.alpha, self.project = deepcopy(fused.alpha), deepcopy(fused.project)
+        self.alpha_added = deepcopy(fused.alpha_added)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, T, V) -> (B, C', T, V)."""
-        weights = self.alpha.softmax(dim=0)[:, :, None, None]  # (K, C, 1, 1)
+        alpha = torch.cat([each for each in (self.alpha, self.alpha_added) if each is not None])
+        weights = alpha.softmax(dim=0)[:, :, None, None]  # (K, C, 1, 1)
         aggregates = [x @ adjacency for adjacency in self.adjacency]  # K of (B, C, T, V)
         projected: Tensor = self.project(sum(map(torch.mul, weights, aggregates)))
         return projected

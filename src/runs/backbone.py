@@ -56,9 +56,11 @@ def load_backbone(model: nn.Module, sizes: ModelConfig, layout: Layout, path: Pa
     total = sum(each.numel() for name, each in own.items() if not name.startswith(HEAD))
     fresh = len(own) - len(backbone)
     unused = ", ".join(sorted(weights.keys() - backbone.keys()))
+    lacking = sorted(set(wanted) - backbone.keys())
+    others = f", and {counted(len(lacking), 'tensor')} that it lacks ({first_few(lacking, _NAMED)})" if lacking else ""
     _log.info(
         f"Loaded {len(backbone)} tensors from {path}, which is {_described(checkpoint)}: {fitting / total:.1%} of the "
-        f"backbone. {fresh} are newly initialised: the classifier{_named(of_layout, before, now)}. "
+        f"backbone. {fresh} are newly initialised: the classifier{_named(of_layout, before, now)}{others}. "
         f"Unused: {unused or 'none'}."
     )
 
@@ -66,13 +68,14 @@ def load_backbone(model: nn.Module, sizes: ModelConfig, layout: Layout, path: Pa
 def _depending_on_layout(model: ModelConfig, own: Mapping[str, Tensor], before: Layout, now: Layout) -> Collection[str]:
     """Return the names of the tensors that cannot be taken from a model of the layout `before`.
 
-    They are those of another shape there, and those whose shape depends on the number of joints, if the joints differ.
+    They are those whose shape depends on the number of coordinates, if it differs, and those whose shape depends on the
+    number of joints, if the joints differ.
     """
     if (before.joints, before.bones, before.coordinates) == (now.joints, now.bones, now.coordinates):
         return set()
     longer = replace(now, joints=(*now.joints, "another"), bones=(*now.bones, (now.num_joints, now.root)))
     found = set()
-    for other in (before, longer):
+    for other in (replace(now, coordinates=before.coordinates), longer):
         with torch.device("meta"):
             shapes = {name: each.shape for name, each in build_model(model, 1, other).state_dict().items()}
         # A task with a model of its own has tensors that this one lacks.

@@ -1,7 +1,7 @@
 """The settings that all model families share."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Annotated, Any
 
 from ..utils.errors import UserError
@@ -9,6 +9,9 @@ from ..utils.limits import Interval, Lengths
 
 # One whole number per stage.
 StageSizes = Annotated[list[Annotated[int, Interval(ge=1, le=4096)]], Lengths((1, 2, 3, 4, 5, 6))]
+
+# The metadata of a list that a complete configuration may leave empty.
+MAY_BE_EMPTY = {"may_be_empty": True}
 
 
 @dataclass
@@ -45,7 +48,8 @@ def check_complete(config: ModelConfig) -> None:
     Raises:
         UserError: a list that needs one entry per stage is empty.
     """
-    if empty := [f"model.{name}" for name, value in asdict(config).items() if value == []]:
+    needed = [each.name for each in fields(config) if not each.metadata.get("may_be_empty")]
+    if empty := [f"model.{name}" for name in needed if getattr(config, name) == []]:
         raise UserError(
             f"The model {config.name} has no sizes: {', '.join(empty)} should be lists with one entry for each stage."
         )

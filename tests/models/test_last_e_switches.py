@@ -1,0 +1,192 @@
+"""The architecture switches of LAST-E, each against its plain form, and off by default."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+import torch
+from model_probes import opened
+from torch import Tensor, nn
+from torch.nn import functional
+
+import last
+from last.models.last_e import DirectionalGCNConv, LastE
+from last.models.multi_body import STREAMS
+from last.models.plain import from_fused
+from last.skeleton import Layout, adjacency_subsets, load_layout
+from last.training.optim import split_for_decay
+from last.utils.errors import UserError
+
+EXACT = {"rtol": 0.0, "atol": 1e-10}
+TINY = {"channels": [8, 12], "blocks": [1, 2], "attention": [False, True], "dropout": 0.0, "block_dropout": 0.0}
+# 0 is the root: 0 <- 1 <- 2 and 0 <- 3 <- 4.
+FORK = Layout(
+    "fork",
+    ("hip", "left", "left foot", "right", "right foot"),
+    bones=((1, 0), (2, 1), (3, 0), (4, 3)),
+    root=0,
+    center=0,
+    mirror=((1, 3), (2, 4)),
+)
+
+SWITCHES: dict[str, Any] = {"graph_subsets": ["mirror", "two_hops", "ends"]}
+each_switch = pytest.mark.parametrize("switch", SWITCHES)
+
+
+def built(*switches: str, layout: str | Layout = "ntu25", **sizes: Any) -> LastE:
+    """Return a tiny student in float64 with some switches on."""
+    torch.manual_seed(0)
+    chosen = {name: SWITCHES[name] for name in switches}
+    model = last.create_model("nano_e", num_classes=4, layout=layout, **{**TINY, **chosen, **sizes}).double()
+    assert isinstance(model, LastE)
+    return model
+
+
+def some_streams(layout: Layout, clips: int = 3, bodies: int = 1, frames: int = 8) -> dict[str, Tensor]:
+    shape = (clips, layout.coordinates, frames, layout.num_joints, bodies)
+    return {name: torch.randn(shape, dtype=torch.float64) for name in STREAMS}
+
+
+def added_parameters(model: LastE, plain: LastE) -> set[str]:
+    return {name for name, _ in model.named_parameters()} - {name for name, _ in plain.named_parameters()}
+
+
+def shifted(model: LastE) -> LastE:
+    """Change every parameter, so that nothing hides behind a zero."""
+    with torch.no_grad():
+        for parameter in opened(model).parameters():
+            parameter.add_(torch.randn_like(parameter), alpha=0.1)
+    return model
+
+
+def copied(source: LastE, target: LastE) -> LastE:
+    """Give `target` the tensors of `source` that it has too, and return it."""
+    own = target.state_dict()
+    target.load_state_dict({**own, **{name: each for name, each in source.state_dict().items() if name in own}})
+    return target
+
+
+def test_every_switch_is_off_by_default() -> None:
+    model = last.create_model("nano_e")
+    assert not [name for name in model.state_dict() if name.endswith(("added", "A_learned", "joint_embedding"))]
+
+
+@each_switch
+@pytest.mark.parametrize("layout", ["ntu25", "coco17_2d"])
+def test_the_plain_form_gives_the_same_logits_and_gradients(switch: str, layout: str) -> None:
+    model = shifted(built(switch, layout=layout))
+    reference = from_fused(model)
+    streams, bodies = some_streams(load_layout(layout)), torch.ones(3, 1, dtype=torch.bool)
+    found = []
+    for each in (model, reference):
+        each.zero_grad()
+        logits = each.train()(streams, bodies)
+        functional.cross_entropy(logits, torch.arange(3)).backward()
+        found.append({"logits": logits, **{name: parameter.grad for name, parameter in each.named_parameters()}})
+    ours, theirs = found
+    shared = {name for name in ours.keys() & theirs.keys() if ours[name].shape == theirs[name].shape}
+    assert shared >= {"logits", "fusion.stem.weight", "classifier.weight"} | added_parameters(
+        model, built(layout=layout)
+    )
+    for name in shared:
+        assert ours[name].abs().max() > 0, name
+        torch.testing.assert_close(ours[name], theirs[name], msg=lambda text, name=name: f"{name}: {text}", **EXACT)
+
+
+@each_switch
+def test_two_bodies_of_which_one_is_absent_give_what_the_plain_form_gives(switch: str) -> None:
+    model = shifted(built(switch))
+    streams = some_streams(load_layout("ntu25"), bodies=2)
+    bodies = torch.tensor([[True, True], [True, False], [False, True]])
+    with torch.no_grad():
+        model.train()(streams, bodies)
+        expected = from_fused(model.eval())(streams, bodies)
+        torch.testing.assert_close(model(streams, bodies), expected, **EXACT)
+        for each in streams.values():
+            each[1, ..., 1] = torch.nan  # an absent body
+        torch.testing.assert_close(model(streams, bodies), expected, **EXACT)
+
+
+@each_switch
+def test_the_added_parameters_do_not_decay_and_each_gets_a_gradient(switch: str) -> None:
+    model = built(switch)
+    free = {id(parameter) for parameter in split_for_decay(model)[1]}
+    model(some_streams(load_layout("ntu25"))).square().sum().backward()
+    for name in added_parameters(model, built()):
+        parameter = model.get_parameter(name)
+        assert id(parameter) in free, name
+        assert parameter.grad is not None and parameter.grad.abs().max() > 0, name
+
+
+@each_switch
+def test_the_weights_of_a_switch_are_refused_without_it(switch: str) -> None:
+    with pytest.raises(RuntimeError, match=r"Unexpected|size mismatch"):
+        built().load_state_dict(built(switch).state_dict())
+
+
+# --- the graph
+
+
+def mixed_in_loops(layer: DirectionalGCNConv, x: Tensor) -> Tensor:
+    """Mix joints term by term and project, (C, T, B, V) -> (C', T, B, V)."""
+    alphas = [*layer.alpha, *([] if layer.alpha_added is None else layer.alpha_added)]
+    total = sum(each.exp() for each in alphas)
+    joints = range(x.shape[3])
+    columns = []
+    for target in joints:
+        column = torch.zeros_like(x[..., 0])
+        for alpha, adjacency in zip(alphas, layer.adjacency, strict=True):
+            weight = (alpha.exp() / total)[:, None, None]
+            for source in joints:
+                column = column + weight * adjacency[source, target] * x[..., source]
+        columns.append(column)
+    return torch.einsum("oc,ctbv->otbv", layer.project.weight[:, :, 0, 0], torch.stack(columns, dim=3))
+
+
+@pytest.mark.parametrize("options", [{"added": ["mirror"]}, {"added": ["ends", "two_hops"]}])
+def test_joints_are_mixed_as_the_loops_do_it(options: Mapping[str, Any]) -> None:
+    torch.manual_seed(1)
+    adjacency = torch.from_numpy(adjacency_subsets(FORK, options.get("added", ())))
+    layer = opened(DirectionalGCNConv(adjacency, 3, 4)).double()
+    x = torch.randn(3, 2, 2, 5, dtype=torch.float64)
+    given = [x.clone().requires_grad_() for _ in range(2)]
+    weights, found = torch.randn(4, 2, 2, 5, dtype=torch.float64), []
+    for mix, each in zip((layer, lambda x: mixed_in_loops(layer, x)), given, strict=True):
+        layer.zero_grad()
+        result = mix(each)
+        (result * weights).sum().backward()
+        found.append([result, each.grad, *(parameter.grad for parameter in layer.parameters())])
+    for ours, theirs in zip(*found, strict=True):
+        assert theirs.abs().max() > 0
+        torch.testing.assert_close(ours, theirs, **EXACT)
+
+
+def test_added_subsets_of_no_weight_leave_the_model_as_it_is() -> None:
+    plain, model = built(), built("graph_subsets")
+    copied(shifted(plain), model)
+    for block in model.blocks:
+        nn.init.constant_(block.spatial.alpha_added, -1e6)
+    streams = some_streams(load_layout("ntu25"))
+    torch.testing.assert_close(model(streams), plain(streams), **EXACT)
+
+
+def test_an_added_subset_starts_with_a_small_weight_and_the_others_with_equal_ones() -> None:
+    layer = built(graph_subsets=["mirror"]).blocks[0].spatial
+    weights = torch.cat([layer.alpha, layer.alpha_added]).softmax(dim=0)
+    assert weights[:3].std() < 1e-12
+    assert ((weights[3] > 0.04) & (weights[3] < 0.05)).all()
+
+
+def test_a_layout_without_the_links_of_a_subset_is_refused() -> None:
+    with pytest.raises(UserError, match="hand21 has no mirrored pairs of joints: leave `mirror` out of"):
+        built("graph_subsets", layout="hand21")
+    assert built(layout="hand21", graph_subsets=["ends", "two_hops"])
+
+
+@pytest.mark.parametrize(
+    ("names", "problem"),
+    [(["mirror", "mirror"], "each subset once"), (["three_hops"], "graph_subsets.*'three_hops'"), ("mirror", "list")],
+)
+def test_names_of_subsets_that_are_none_are_refused(names: object, problem: str) -> None:
+    with pytest.raises(UserError, match=problem):
+        last.create_model("nano_e", graph_subsets=names)
