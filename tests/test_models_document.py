@@ -14,13 +14,11 @@ import last
 from last.models.last_e import LastEConfig
 from last.models.multi_body import STREAMS
 from last.models.registry import count_parameters
+from last.settings.model import switches_of
 
 DOCUMENT = (Path(__file__).parents[1] / "docs" / "models.md").read_text(encoding="utf-8")
 STEPS = dict(re.findall(r"^`(\w+)`, with .*?:\n\n```\n(.*?)```", DOCUMENT, re.M | re.S))
 BODIES = 2
-# The keys of LAST-E that are no switches of the architecture.
-SIZES = ["family", "channels", "blocks", "attention", "kernel_frames", "dilations"]
-SIZES += ["block_dropout", "dropout", "drop_path"]
 
 
 def table() -> dict[str, tuple[str, ...]]:
@@ -48,8 +46,7 @@ def test_a_row_has_channels_blocks_features_and_parameters(name: str) -> None:
 
 def test_the_parameters_of_every_switch_are_those_of_the_table() -> None:
     head, *rows = re.findall(r"^\| (?:`(\w+)=(\S+)`|none) \| ([\d,]+) \| ([\d,]+) \|$", DOCUMENT, re.M)
-    switches = set(LastEConfig.__annotations__) - {*SIZES}
-    assert not head[0] and {name for name, *_ in rows} == switches
+    assert not head[0] and {name for name, *_ in rows} == {*switches_of(LastEConfig)}
     for name, value, *stated in [head, *rows]:
         chosen = {name: value.strip("[]").split(",") if value[0] == "[" else yaml.safe_load(value)} if name else {}
         for (layout, classes), expected in zip((("ntu25", 60), ("kinect20", 10)), stated, strict=True):

@@ -17,7 +17,7 @@ from typing import Annotated, Literal, cast
 import torch
 from torch import Tensor, nn
 
-from ..settings.model import MAY_BE_EMPTY, ModelConfig, StageSizes, check_stages
+from ..settings.model import SWITCH, ModelConfig, StageSizes, check_stages
 from ..skeleton import Layout, adjacency_subsets
 from ..utils.errors import UserError
 from ..utils.limits import Interval, Lengths
@@ -45,6 +45,7 @@ class LastEConfig(ModelConfig):
         drop_path: the probability with which a body skips the last block in training; it grows linearly from 0 in the
             first one. 0 disables it.
         graph_subsets: fixed graph subsets in addition to the three of the bones: `mirror`, `two_hops`, `ends`.
+        learned_adjacency: whether each block adds a learned adjacency to the blended one of every channel.
     """
 
     family: str = "last_e"
@@ -58,7 +59,8 @@ class LastEConfig(ModelConfig):
     block_dropout: Annotated[float, Interval(ge=0.0, le=0.9)] = 0.1
     dropout: Annotated[float, Interval(ge=0.0, le=0.9)] = 0.3
     drop_path: Annotated[float, Interval(ge=0.0, le=0.9)] = 0.0
-    graph_subsets: list[Literal["mirror", "two_hops", "ends"]] = field(default_factory=list, metadata=MAY_BE_EMPTY)
+    graph_subsets: list[Literal["mirror", "two_hops", "ends"]] = field(default_factory=list, metadata=SWITCH)
+    learned_adjacency: bool = field(default=False, metadata=SWITCH)
 
     def __post_init__(self) -> None:
         check_stages(self.kernel_frames, channels=self.channels, blocks=self.blocks, attention=self.attention)
@@ -113,26 +115,33 @@ class DirectionalGCNConv(nn.Module):
     mixes joints nearly as without them, along bones (one added subset has 4 % of the weight, three have 12 %), and
     their weights still have a gradient, which a softmax scales with the weight itself.
 
+    A learned adjacency, one for all channels, is added to the blended one, as 2s-AGCN (Shi et al., CVPR 2019) adds its
+    matrices B to the fixed ones. It starts at zero and may have negative entries.
+
     Args:
         adjacency: (K, V, V), the three subsets of the bones and then the added ones.
         in_channels, out_channels: C and C'.
+        learned: whether there is a learned adjacency.
     """
 
     adjacency: Tensor
     alpha_added: nn.Parameter | None
+    A_learned: nn.Parameter | None
 
-    def __init__(self, adjacency: Tensor, in_channels: int, out_channels: int) -> None:
+    def __init__(self, adjacency: Tensor, in_channels: int, out_channels: int, learned: bool = False) -> None:
         super().__init__()
         added = len(adjacency) - _BONE_SUBSETS
         self.register_buffer("adjacency", adjacency, persistent=False)  # (K, V, V)
         self.alpha = nn.Parameter(torch.zeros(_BONE_SUBSETS, in_channels))
         self.alpha_added = nn.Parameter(torch.full((added, in_channels), _ADDED_BLEND)) if added else None
+        self.A_learned = nn.Parameter(torch.zeros(adjacency.shape[1:])) if learned else None
         self.project = nn.Conv2d(in_channels, out_channels, kernel_size=1, bias=False)
 
     def blended_adjacency(self) -> Tensor:
         """Return the adjacency of every channel (C, V, V)."""
         alpha = self.alpha if self.alpha_added is None else torch.cat([self.alpha, self.alpha_added])
-        return torch.einsum("kc,kvw->cvw", alpha.softmax(dim=0), self.adjacency)
+        blended = torch.einsum("kc,kvw->cvw", alpha.softmax(dim=0), self.adjacency)
+        return blended if self.A_learned is None else blended + self.A_learned
 
     def forward(self, x: Tensor) -> Tensor:
         """(C, T, B, V) -> (C', T, B, V)."""
@@ -209,7 +218,7 @@ def _block(size: BlockSize, adjacency: Tensor, config: LastEConfig, drop_path: f
     """Build one block: its joint mixing, attention if its stage has it, its frame mixing."""
     return Block(
         size,
-        spatial=DirectionalGCNConv(adjacency, size.in_channels, size.channels),
+        spatial=DirectionalGCNConv(adjacency, size.in_channels, size.channels, config.learned_adjacency),
         attention=STJointAttention(size.channels) if config.attention[size.stage] else nn.Identity(),
         temporal=MultiScaleTCN(size.channels, size.stride, config),
         drop_path=drop_path,

@@ -60,7 +60,7 @@ class PlainStreamFusion(nn.Module):
 
 
 class PlainDirectionalGCNConv(nn.Module):
-    """Aggregate over each graph subset, blend the aggregates with a softmax per channel, project."""
+    """Aggregate over each graph subset, blend the aggregates per channel, add that of the learned one, project."""
 
     adjacency: Tensor
 
@@ -68,14 +68,17 @@ class PlainDirectionalGCNConv(nn.Module):
         super().__init__()
         self.register_buffer("adjacency", fused.adjacency.clone())  # (K, V, V)
         self.alpha, self.project = deepcopy(fused.alpha), deepcopy(fused.project)
-        self.alpha_added = deepcopy(fused.alpha_added)
+        self.alpha_added, self.A_learned = deepcopy(fused.alpha_added), deepcopy(fused.A_learned)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, T, V) -> (B, C', T, V)."""
         alpha = torch.cat([each for each in (self.alpha, self.alpha_added) if each is not None])
         weights = alpha.softmax(dim=0)[:, :, None, None]  # (K, C, 1, 1)
         aggregates = [x @ adjacency for adjacency in self.adjacency]  # K of (B, C, T, V)
-        projected: Tensor = self.project(sum(map(torch.mul, weights, aggregates)))
+        mixed = sum(map(torch.mul, weights, aggregates))
+        if self.A_learned is not None:
+            mixed = mixed + x @ self.A_learned
+        projected: Tensor = self.project(mixed)
         return projected
 
 

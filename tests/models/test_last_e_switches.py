@@ -1,6 +1,6 @@
 """The architecture switches of LAST-E, each against its plain form, and off by default."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -29,7 +29,7 @@ FORK = Layout(
     mirror=((1, 3), (2, 4)),
 )
 
-SWITCHES: dict[str, Any] = {"graph_subsets": ["mirror", "two_hops", "ends"]}
+SWITCHES: dict[str, Any] = {"graph_subsets": ["mirror", "two_hops", "ends"], "learned_adjacency": True}
 each_switch = pytest.mark.parametrize("switch", SWITCHES)
 
 
@@ -139,15 +139,19 @@ def mixed_in_loops(layer: DirectionalGCNConv, x: Tensor) -> Tensor:
             weight = (alpha.exp() / total)[:, None, None]
             for source in joints:
                 column = column + weight * adjacency[source, target] * x[..., source]
+        if layer.A_learned is not None:
+            for source in joints:
+                column = column + layer.A_learned[source, target] * x[..., source]
         columns.append(column)
     return torch.einsum("oc,ctbv->otbv", layer.project.weight[:, :, 0, 0], torch.stack(columns, dim=3))
 
 
-@pytest.mark.parametrize("options", [{"added": ["mirror"]}, {"added": ["ends", "two_hops"]}])
-def test_joints_are_mixed_as_the_loops_do_it(options: Mapping[str, Any]) -> None:
+@pytest.mark.parametrize(
+    ("added", "learned"), [([], False), (["mirror"], False), (["ends", "two_hops"], True), ([], True)]
+)
+def test_joints_are_mixed_as_the_loops_do_it(added: Sequence[str], learned: bool) -> None:
     torch.manual_seed(1)
-    adjacency = torch.from_numpy(adjacency_subsets(FORK, options.get("added", ())))
-    layer = opened(DirectionalGCNConv(adjacency, 3, 4)).double()
+    layer = opened(DirectionalGCNConv(torch.from_numpy(adjacency_subsets(FORK, added)), 3, 4, learned)).double()
     x = torch.randn(3, 2, 2, 5, dtype=torch.float64)
     given = [x.clone().requires_grad_() for _ in range(2)]
     weights, found = torch.randn(4, 2, 2, 5, dtype=torch.float64), []
@@ -168,6 +172,16 @@ def test_added_subsets_of_no_weight_leave_the_model_as_it_is() -> None:
         nn.init.constant_(block.spatial.alpha_added, -1e6)
     streams = some_streams(load_layout("ntu25"))
     torch.testing.assert_close(model(streams), plain(streams), **EXACT)
+
+
+@pytest.mark.parametrize("switch", ["learned_adjacency"])
+@pytest.mark.parametrize("training", [True, False])
+def test_a_new_model_with_a_switch_that_starts_at_zero_is_the_plain_one_to_the_bit(switch: str, training: bool) -> None:
+    plain, model = built().train(training), built(switch).train(training)
+    assert added_parameters(model, plain)
+    assert all(torch.equal(each, model.state_dict()[name]) for name, each in plain.state_dict().items())
+    streams = some_streams(load_layout("ntu25"))
+    assert torch.equal(model(streams), plain(streams))
 
 
 def test_an_added_subset_starts_with_a_small_weight_and_the_others_with_equal_ones() -> None:

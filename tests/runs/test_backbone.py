@@ -124,7 +124,10 @@ def switched(config: RunConfig, **switches: object) -> RunConfig:
     return replace(config, model=replace(config.model, **switches))
 
 
-@pytest.mark.parametrize(("switch", "added"), [({"graph_subsets": ["mirror", "ends"]}, "alpha_added")])
+@pytest.mark.parametrize(
+    ("switch", "added"),
+    [({"graph_subsets": ["mirror", "ends"]}, "alpha_added"), ({"learned_adjacency": True}, "A_learned")],
+)
 def test_a_model_with_a_switch_starts_from_a_checkpoint_without_it(
     switch: dict[str, object],
     added: str,
