@@ -50,6 +50,7 @@ class FoldedStem(nn.Module):
     weight: Tensor
     bias: Tensor
     parents: Tensor
+    embedding: Tensor | None
 
     def __init__(self, fusion: StreamFusion, parents: Sequence[int]) -> None:
         super().__init__()
@@ -63,6 +64,8 @@ class FoldedStem(nn.Module):
         self.register_buffer("weight", torch.stack(weights))  # (S, C, coordinates)
         self.register_buffer("bias", torch.stack(biases)[:, :, None])  # (S, C, 1)
         self.register_buffer("parents", torch.tensor(parents))
+        embedding = fusion.joint_embedding
+        self.register_buffer("embedding", None if embedding is None else embedding.detach()[:, :, None])  # (C, V, 1)
 
     def forward(self, joints: Tensor, measured: Tensor) -> Tensor:
         """(B, coordinates, V, T), (B, 1, V, T) 1 where a joint was measured -> (B, C, V, T)."""
@@ -74,7 +77,8 @@ class FoldedStem(nn.Module):
             for weight, stream, bias in zip(self.weight, (joint, velocity, bone), self.bias, strict=True)
         ]
         blended = lifted[0] + lifted[1] + lifted[2]
-        return blended.view(-1, blended.shape[1], *joints.shape[2:])
+        blended = blended.view(-1, blended.shape[1], *joints.shape[2:])
+        return blended if self.embedding is None else blended + self.embedding
 
 
 class FoldedGates(nn.Module):

@@ -46,6 +46,7 @@ class LastEConfig(ModelConfig):
             first one. 0 disables it.
         graph_subsets: fixed graph subsets in addition to the three of the bones: `mirror`, `two_hops`, `ends`.
         learned_adjacency: whether each block adds a learned adjacency to the blended one of every channel.
+        joint_embedding: whether a learned vector of each joint is added to its features before the first block.
     """
 
     family: str = "last_e"
@@ -61,6 +62,7 @@ class LastEConfig(ModelConfig):
     drop_path: Annotated[float, Interval(ge=0.0, le=0.9)] = 0.0
     graph_subsets: list[Literal["mirror", "two_hops", "ends"]] = field(default_factory=list, metadata=SWITCH)
     learned_adjacency: bool = field(default=False, metadata=SWITCH)
+    joint_embedding: bool = field(default=False, metadata=SWITCH)
 
     def __post_init__(self) -> None:
         check_stages(self.kernel_frames, channels=self.channels, blocks=self.blocks, attention=self.attention)
@@ -79,17 +81,40 @@ class StreamFusion(nn.Module):
 
     The streams pass the stem stacked in one batch, so that its BatchNorm sees the same mixture of them in training
     and in evaluation.
+
+    A learned embedding (C, V) of the joints may be added to the blend. It tells projections and frame filters, which
+    treat every joint alike, which joint they see. SGN (Zhang et al., CVPR 2020) embeds the type of each joint for that;
+    here there is one vector per joint without layers, and it starts at zero. Missing joints get it too.
+
+    Args:
+        coordinates: the channels of each stream.
+        channels: C.
+        streams: the names.
+        embedded_joints: V, if there is an embedding; 0 for none.
     """
 
-    def __init__(self, coordinates: int, channels: int, streams: Sequence[str] = STREAMS) -> None:
+    joint_embedding: nn.Parameter | None
+
+    def __init__(
+        self, coordinates: int, channels: int, streams: Sequence[str] = STREAMS, embedded_joints: int = 0
+    ) -> None:
         super().__init__()
         self.input_norms = nn.ModuleDict({name: nn.BatchNorm2d(coordinates) for name in streams})
         self.stem = nn.Conv2d(coordinates, channels, kernel_size=1, bias=False)
         self.norm = nn.BatchNorm2d(channels)
         self.alpha = nn.Parameter(torch.zeros(len(streams), channels))
+        embedding = torch.zeros(channels, embedded_joints)
+        self.joint_embedding = nn.Parameter(embedding) if embedded_joints else None
 
     def forward(self, streams: Mapping[str, Tensor], masks: Mapping[str, Tensor] = {}) -> Tensor:
         """(B, coordinates, T, V) per stream, and (B, T, V) where joints may be missing -> (C, T, B, V)."""
+        blended = self.blended(streams, masks)
+        if self.joint_embedding is None:
+            return blended
+        return blended + self.joint_embedding.to(blended.dtype)[:, None, None]
+
+    def blended(self, streams: Mapping[str, Tensor], masks: Mapping[str, Tensor]) -> Tensor:
+        """Return the blend of the lifted streams, without an embedding; shapes are those of `forward`."""
         norms = cast(list[nn.BatchNorm2d], list(self.input_norms.values()))
         given, measured = [streams[name] for name in self.input_norms], [masks.get(name) for name in self.input_norms]
         if can_lift(norms, self.stem, self.norm, given):
@@ -115,8 +140,8 @@ class DirectionalGCNConv(nn.Module):
     mixes joints nearly as without them, along bones (one added subset has 4 % of the weight, three have 12 %), and
     their weights still have a gradient, which a softmax scales with the weight itself.
 
-    A learned adjacency, one for all channels, is added to the blended one, as 2s-AGCN (Shi et al., CVPR 2019) adds its
-    matrices B to the fixed ones. It starts at zero and may have negative entries.
+    A learned adjacency, one for all channels, may be added to the blended one, as 2s-AGCN (Shi et al., CVPR 2019) adds
+    its matrices B to the fixed ones. It starts at zero and may have negative entries.
 
     Args:
         adjacency: (K, V, V), the three subsets of the bones and then the added ones.
@@ -202,7 +227,8 @@ class LastE(SkeletonClassifier):
         super().__init__(layout, num_features=config.channels[-1], streams=streams_of(config))
         adjacency = torch.from_numpy(adjacency_subsets(layout, config.graph_subsets))
         sizes = block_sizes(config.channels, config.blocks)
-        self.fusion = StreamFusion(layout.coordinates, config.channels[0], self.streams)
+        embedded_joints = layout.num_joints if config.joint_embedding else 0
+        self.fusion = StreamFusion(layout.coordinates, config.channels[0], self.streams, embedded_joints)
         rates = drop_path_rates(config.drop_path, len(sizes))
         blocks = [_block(size, adjacency, config, rate) for size, rate in zip(sizes, rates, strict=True)]
         self.blocks = Stages(blocks, sizes)

@@ -47,7 +47,7 @@ class PlainStreamFusion(nn.Module):
         super().__init__()
         self.input_norms = deepcopy(fused.input_norms)
         self.stem, self.norm = deepcopy(fused.stem), deepcopy(fused.norm)
-        self.alpha = deepcopy(fused.alpha)
+        self.alpha, self.joint_embedding = deepcopy(fused.alpha), deepcopy(fused.joint_embedding)
 
     def forward(self, streams: Mapping[str, Tensor]) -> Tensor:
         """(B, coordinates, T, V) per stream -> (B, C, T, V)."""
@@ -56,7 +56,7 @@ class PlainStreamFusion(nn.Module):
         weights = self.alpha.softmax(dim=0)[:, :, None, None]  # (S, C, 1, 1)
         joint, velocity, bone = lifted.chunk(len(STREAMS))
         blended: Tensor = weights[0] * joint + weights[1] * velocity + weights[2] * bone
-        return blended
+        return blended if self.joint_embedding is None else blended + self.joint_embedding[:, None]
 
 
 class PlainDirectionalGCNConv(nn.Module):

@@ -75,7 +75,10 @@ def test_any_number_of_temporal_branches_is_folded(dilations: list[int]) -> None
     assert_equal(trained(**{**TINY, "channels": [24, 24, 24]}, dilations=dilations), DataConfig(), clips(16))
 
 
-@pytest.mark.parametrize("switch", [{"graph_subsets": ["mirror", "two_hops", "ends"]}, {"learned_adjacency": True}])
+@pytest.mark.parametrize(
+    "switch",
+    [{"graph_subsets": ["mirror", "two_hops", "ends"]}, {"learned_adjacency": True}, {"joint_embedding": True}],
+)
 @pytest.mark.parametrize("layout", ["ntu25", "coco17_2d"])
 def test_every_switch_of_the_architecture_is_folded(switch: dict[str, object], layout: str) -> None:
     sizes = load_layout(layout)

@@ -29,7 +29,11 @@ FORK = Layout(
     mirror=((1, 3), (2, 4)),
 )
 
-SWITCHES: dict[str, Any] = {"graph_subsets": ["mirror", "two_hops", "ends"], "learned_adjacency": True}
+SWITCHES: dict[str, Any] = {
+    "graph_subsets": ["mirror", "two_hops", "ends"],
+    "learned_adjacency": True,
+    "joint_embedding": True,
+}
 each_switch = pytest.mark.parametrize("switch", SWITCHES)
 
 
@@ -174,7 +178,7 @@ def test_added_subsets_of_no_weight_leave_the_model_as_it_is() -> None:
     torch.testing.assert_close(model(streams), plain(streams), **EXACT)
 
 
-@pytest.mark.parametrize("switch", ["learned_adjacency"])
+@pytest.mark.parametrize("switch", ["learned_adjacency", "joint_embedding"])
 @pytest.mark.parametrize("training", [True, False])
 def test_a_new_model_with_a_switch_that_starts_at_zero_is_the_plain_one_to_the_bit(switch: str, training: bool) -> None:
     plain, model = built().train(training), built(switch).train(training)
@@ -204,3 +208,33 @@ def test_a_layout_without_the_links_of_a_subset_is_refused() -> None:
 def test_names_of_subsets_that_are_none_are_refused(names: object, problem: str) -> None:
     with pytest.raises(UserError, match=problem):
         last.create_model("nano_e", graph_subsets=names)
+
+
+# --- the embedding of joints
+
+
+@pytest.mark.parametrize("missing", [False, True])
+def test_the_embedding_of_a_joint_is_added_to_all_of_its_features(missing: bool) -> None:
+    torch.manual_seed(2)
+    fusion = shifted(built("joint_embedding")).fusion
+    streams = {name: each[..., 0] for name, each in some_streams(load_layout("ntu25"), frames=4).items()}
+    masks = {name: torch.rand(3, 4, 25) > 0.4 for name in STREAMS} if missing else {}
+    streams = {name: each * masks[name][:, None] if missing else each for name, each in streams.items()}
+    with torch.no_grad():
+        added = fusion(streams, masks) - fusion.blended(streams, masks)  # (C, T, B, V)
+    for channel in range(8):
+        for joint in range(25):
+            expected = fusion.joint_embedding[channel, joint].expand(4, 3)
+            torch.testing.assert_close(added[channel, :, :, joint], expected, **EXACT)
+
+
+def test_the_gradient_of_an_embedding_is_the_sum_over_frames_and_bodies() -> None:
+    fusion = built("joint_embedding").fusion
+    streams = {name: each[..., 0] for name, each in some_streams(load_layout("ntu25"), frames=4).items()}
+    weights = torch.randn(8, 4, 3, 25, dtype=torch.float64)
+    (fusion(streams) * weights).sum().backward()
+    expected = torch.zeros_like(fusion.joint_embedding)
+    for frame in range(4):
+        for body in range(3):
+            expected = expected + weights[:, frame, body]
+    torch.testing.assert_close(fusion.joint_embedding.grad, expected, **EXACT)

@@ -126,7 +126,11 @@ def switched(config: RunConfig, **switches: object) -> RunConfig:
 
 @pytest.mark.parametrize(
     ("switch", "added"),
-    [({"graph_subsets": ["mirror", "ends"]}, "alpha_added"), ({"learned_adjacency": True}, "A_learned")],
+    [
+        ({"graph_subsets": ["mirror", "ends"]}, "alpha_added"),
+        ({"learned_adjacency": True}, "A_learned"),
+        ({"joint_embedding": True}, "joint_embedding"),
+    ],
 )
 def test_a_model_with_a_switch_starts_from_a_checkpoint_without_it(
     switch: dict[str, object],
