@@ -1,7 +1,7 @@
 """docs/models.md is true: its tables are those of the models, its shapes those that a forward pass shows."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import yaml
 from torch import Tensor, nn
 
 import last
+from last.models.cost import Workload, count_multiply_adds, random_streams
 from last.models.last_e import LastEConfig
 from last.models.multi_body import STREAMS
 from last.models.registry import count_parameters
@@ -44,15 +45,32 @@ def test_a_row_has_channels_blocks_features_and_parameters(name: str) -> None:
     assert cells[-1] == f"{sum(parameter.numel() for parameter in model.parameters()):,}"
 
 
-def test_the_parameters_of_every_switch_are_those_of_the_table() -> None:
-    head, *rows = re.findall(r"^\| (?:`(\w+)=(\S+)`|none) \| ([\d,]+) \| ([\d,]+) \|$", DOCUMENT, re.M)
-    assert not head[0] and {name for name, *_ in rows} == {*switches_of(LastEConfig)}
-    for name, value, *stated in [head, *rows]:
-        chosen = {name: value.strip("[]").split(",") if value[0] == "[" else yaml.safe_load(value)} if name else {}
-        for (layout, classes), expected in zip((("ntu25", 60), ("kinect20", 10)), stated, strict=True):
-            with torch.device("meta"):
-                model = last.create_model("nano_e", num_classes=classes, layout=layout, **chosen)
-            assert f"{count_parameters(model):,}" == expected, name
+def rows_of_switches() -> dict[str, list[str]]:
+    """Return the figures of each row of the table of switches, by what is switched on."""
+    head = re.search(r"^\| switch, with .*\n(?:\|.*\n)+", DOCUMENT, re.M)
+    assert head
+    rows = [line.strip("| ").split(" | ") for line in head[0].splitlines()[2:]]
+    return {name.strip("`"): figures for name, *figures in rows}
+
+
+def settings_in(rows: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Return the keys of the model that each row sets; `all` sets the last value of each switch."""
+    pairs = [row.split("=") for row in rows if "=" in row]
+    each = {"=".join(pair): {pair[0]: yaml.safe_load(pair[1])} for pair in pairs}
+    return {"none": {}, **each, "all": {name: value for row in each.values() for name, value in row.items()}}
+
+
+def test_the_figures_of_every_switch_are_those_of_the_table() -> None:
+    rows = rows_of_switches()
+    chosen = settings_in(rows)
+    assert chosen.keys() == rows.keys() and chosen["all"].keys() == {*switches_of(LastEConfig)}
+    for row, (ntu, ucla, multiply_adds, _) in rows.items():
+        model = last.create_model("nano_e", **chosen[row]).eval()
+        with torch.no_grad():
+            millions = count_multiply_adds(model, random_streams(Workload())) / 1e6
+        small = last.create_model("nano_e", num_classes=10, layout="kinect20", **chosen[row])
+        figures = f"{count_parameters(model):,}", f"{count_parameters(small):,}", f"{millions:.1f} M"
+        assert figures == (ntu, ucla, multiply_adds), row
 
 
 def shapes_of_a_forward_pass(model: nn.Module) -> set[tuple[int, ...]]:

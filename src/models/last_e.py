@@ -26,6 +26,7 @@ from .classifier import BodyFeatures, SkeletonClassifier
 from .layers import Block, BlockSize, FrameMixing, Stages, STJointAttention, block_sizes, drop_path_rates
 from .multi_body import STREAMS, streams_of
 from .stem import can_lift, lift
+from .wide_streams import WideStreams
 
 _BONE_SUBSETS = 3
 _ADDED_BLEND = -2.0  # where the blend of an added graph subset starts, see `DirectionalGCNConv`
@@ -47,6 +48,7 @@ class LastEConfig(ModelConfig):
         graph_subsets: fixed graph subsets in addition to the three of the bones: `mirror`, `two_hops`, `ends`.
         learned_adjacency: whether each block adds a learned adjacency to the blended one of every channel.
         joint_embedding: whether a learned vector of each joint is added to its features before the first block.
+        stream_channels: `plain` streams of one channel per coordinate, or `wide` ones of two, see `WideStreams`.
     """
 
     family: str = "last_e"
@@ -63,6 +65,7 @@ class LastEConfig(ModelConfig):
     graph_subsets: list[Literal["mirror", "two_hops", "ends"]] = field(default_factory=list, metadata=SWITCH)
     learned_adjacency: bool = field(default=False, metadata=SWITCH)
     joint_embedding: bool = field(default=False, metadata=SWITCH)
+    stream_channels: Literal["plain", "wide"] = field(default="plain", metadata=SWITCH)
 
     def __post_init__(self) -> None:
         check_stages(self.kernel_frames, channels=self.channels, blocks=self.blocks, attention=self.attention)
@@ -74,6 +77,11 @@ class LastEConfig(ModelConfig):
                 )
         if len(set(self.graph_subsets)) < len(self.graph_subsets):
             raise UserError(f"graph_subsets: {self.graph_subsets} should have each subset once.")
+        if self.stream_channels == "wide" and self.added_streams:
+            raise UserError(
+                f"stream_channels: wide channels are those of {', '.join(STREAMS)}; without added_streams, which has "
+                f"{', '.join(self.added_streams)}."
+            )
 
 
 class StreamFusion(nn.Module):
@@ -227,8 +235,10 @@ class LastE(SkeletonClassifier):
         super().__init__(layout, num_features=config.channels[-1], streams=streams_of(config))
         adjacency = torch.from_numpy(adjacency_subsets(layout, config.graph_subsets))
         sizes = block_sizes(config.channels, config.blocks)
+        self.widen = WideStreams(layout) if config.stream_channels == "wide" else None
+        coordinates = layout.coordinates * (1 if self.widen is None else 2)
         embedded_joints = layout.num_joints if config.joint_embedding else 0
-        self.fusion = StreamFusion(layout.coordinates, config.channels[0], self.streams, embedded_joints)
+        self.fusion = StreamFusion(coordinates, config.channels[0], self.streams, embedded_joints)
         rates = drop_path_rates(config.drop_path, len(sizes))
         blocks = [_block(size, adjacency, config, rate) for size, rate in zip(sizes, rates, strict=True)]
         self.blocks = Stages(blocks, sizes)
@@ -237,6 +247,8 @@ class LastE(SkeletonClassifier):
 
     def body_features(self, streams: Mapping[str, Tensor], masks: Mapping[str, Tensor] = {}) -> BodyFeatures:
         """Return the features of single bodies; each stream is (B, C, T, V), its mask (B, T, V)."""
+        if self.widen is not None:
+            streams, masks = self.widen(streams, masks)
         return BodyFeatures.of(self.blocks(self.fusion(streams, masks)))
 
 

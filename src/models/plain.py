@@ -233,14 +233,17 @@ class PlainLastE(nn.Module):
 
     def __init__(self, fused: LastE) -> None:
         super().__init__()
-        self.fusion = PlainStreamFusion(fused.fusion)
+        self.widen, self.fusion = deepcopy(fused.widen), PlainStreamFusion(fused.fusion)
         self.blocks = nn.Sequential(*_plain_blocks(fused.blocks))
         self.dropout = deepcopy(fused.dropout)
         self.classifier = deepcopy(fused.classifier)
 
     def forward(self, streams: Mapping[str, Tensor], body_mask: Tensor) -> Tensor:
         """(N, coordinates, T, V, M) per stream, (N, M) -> (N, classes)."""
-        features = self.blocks(self.fusion(_fold(streams))).mean(dim=(2, 3))  # (B, D)
+        folded = _fold(streams)
+        if self.widen is not None:
+            folded, _ = self.widen(folded, {})
+        features = self.blocks(self.fusion(folded)).mean(dim=(2, 3))  # (B, D)
         logits: Tensor = self.classifier(self.dropout(_average(features, body_mask)))
         return logits
 

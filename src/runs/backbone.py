@@ -59,7 +59,8 @@ def load_backbone(model: nn.Module, sizes: ModelConfig, layout: Layout, path: Pa
     fresh = len(own) - len(backbone)
     unused = ", ".join(sorted(weights.keys() - backbone.keys()))
     lacking = sorted(set(wanted) - backbone.keys())
-    others = f", and {counted(len(lacking), 'tensor')} that it lacks ({first_few(lacking, _NAMED)})" if lacking else ""
+    others = f", and {counted(len(lacking), 'tensor')} that it lacks or has in another shape" if lacking else ""
+    others += f" ({first_few(lacking, _NAMED)})" if lacking else ""
     _log.info(
         f"Loaded {len(backbone)} tensors from {path}, which is {_described(checkpoint)}: {fitting / total:.1%} of the "
         f"backbone. {fresh} are newly initialised: the classifier{_named(of_layout, before, now)}{others}. "

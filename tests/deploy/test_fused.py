@@ -75,19 +75,25 @@ def test_any_number_of_temporal_branches_is_folded(dilations: list[int]) -> None
     assert_equal(trained(**{**TINY, "channels": [24, 24, 24]}, dilations=dilations), DataConfig(), clips(16))
 
 
-@pytest.mark.parametrize(
-    "switch",
-    [{"graph_subsets": ["mirror", "two_hops", "ends"]}, {"learned_adjacency": True}, {"joint_embedding": True}],
-)
+SWITCHES: dict[str, object] = {
+    "graph_subsets": ["mirror", "two_hops", "ends"],
+    "learned_adjacency": True,
+    "joint_embedding": True,
+    "stream_channels": "wide",
+}
+
+
+@pytest.mark.parametrize("switches", [*([name] for name in SWITCHES), [*SWITCHES]], ids=str)
 @pytest.mark.parametrize("layout", ["ntu25", "coco17_2d"])
-def test_every_switch_of_the_architecture_is_folded(switch: dict[str, object], layout: str) -> None:
+def test_switches_of_the_architecture_are_folded(switches: list[str], layout: str) -> None:
     sizes = load_layout(layout)
     joints = torch.randn(2, sizes.coordinates, 12, sizes.num_joints, 2, dtype=torch.float64)
     joints = with_missing_joints(joints)
     joints[1, ..., 1] = 0
-    model, data = trained(layout=layout, **TINY, **switch), DataConfig(layout=layout)
-    assert_equal(model, data, joints)
-    assert_equal(model, data, joints[:, :, :1])
+    chosen = {name: SWITCHES[name] for name in switches}
+    model, data = trained(layout=layout, **TINY, **chosen), DataConfig(layout=layout)
+    for frames in (12, 2, 1):
+        assert_equal(model, data, joints[:, :, :frames])
 
 
 def test_every_layout_is_folded() -> None:

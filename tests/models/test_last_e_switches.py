@@ -10,9 +10,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import last
+from last.data.loading.streams import derive_streams
 from last.models.last_e import DirectionalGCNConv, LastE
 from last.models.multi_body import STREAMS
 from last.models.plain import from_fused
+from last.models.stream_masks import stream_masks
+from last.models.wide_streams import WideStreams
 from last.skeleton import Layout, adjacency_subsets, load_layout
 from last.training.optim import split_for_decay
 from last.utils.errors import UserError
@@ -33,6 +36,7 @@ SWITCHES: dict[str, Any] = {
     "graph_subsets": ["mirror", "two_hops", "ends"],
     "learned_adjacency": True,
     "joint_embedding": True,
+    "stream_channels": "wide",
 }
 each_switch = pytest.mark.parametrize("switch", SWITCHES)
 
@@ -73,6 +77,7 @@ def copied(source: LastE, target: LastE) -> LastE:
 def test_every_switch_is_off_by_default() -> None:
     model = last.create_model("nano_e")
     assert not [name for name in model.state_dict() if name.endswith(("added", "A_learned", "joint_embedding"))]
+    assert model.fusion.stem.weight.shape[1] == 3
 
 
 @each_switch
@@ -238,3 +243,44 @@ def test_the_gradient_of_an_embedding_is_the_sum_over_frames_and_bodies() -> Non
         for body in range(3):
             expected = expected + weights[:, frame, body]
     torch.testing.assert_close(fusion.joint_embedding.grad, expected, **EXACT)
+
+
+# --- wide streams
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_wide_streams_whose_added_channels_have_no_weight_leave_the_model_as_it_is(training: bool) -> None:
+    plain, model = shifted(built()).train(training), built("stream_channels").train(training)
+    own = model.state_dict()
+    for name, each in plain.state_dict().items():
+        if own[name].shape == each.shape:
+            own[name].copy_(each)
+        else:  # the input BatchNorms and the stem
+            own[name][tuple(map(slice, each.shape))] = each
+    own["fusion.stem.weight"][:, 3:] = 0
+    streams = some_streams(load_layout("ntu25"))
+    torch.testing.assert_close(model(streams), plain(streams), **EXACT)
+
+
+@pytest.mark.parametrize("hooked", [False, True])
+def test_missing_joints_have_no_part_in_the_statistics_of_any_of_the_six_channels(hooked: bool) -> None:
+    layout = load_layout("ntu25")
+    model = built("stream_channels")
+    if hooked:  # then layer by layer, as on a GPU
+        model.fusion.stem.register_forward_hook(lambda *_: None)
+    joint_mask = torch.rand(3, 2, 8, 25) > 0.3
+    joints = some_streams(layout, bodies=2)["joint"]
+    streams = derive_streams(joints, joint_mask, layout)
+    model(streams, torch.ones(3, 2, dtype=torch.bool), joint_mask=joint_mask)
+    masks = stream_masks(joint_mask.flatten(0, 1), torch.tensor(layout.parents), STREAMS)
+    folded = {name: each.permute(0, 4, 1, 2, 3).flatten(0, 1) for name, each in streams.items()}
+    wide, masks = WideStreams(layout)(folded, masks)
+    for name, norm in model.fusion.input_norms.items():
+        there = wide[name].movedim(1, 3)[masks[name]]  # (measured, 6)
+        torch.testing.assert_close(norm.running_mean, 0.1 * there.mean(dim=0), **EXACT)
+        torch.testing.assert_close(norm.running_var, 0.9 + 0.1 * there.var(dim=0), **EXACT)
+
+
+def test_added_streams_have_no_wide_channels() -> None:
+    with pytest.raises(UserError, match="stream_channels: wide channels are those of joint, velocity, bone; without"):
+        built("stream_channels", added_streams={"acceleration": {}})
