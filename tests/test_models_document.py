@@ -1,16 +1,21 @@
 """docs/models.md is true: its tables are those of the models, its shapes those that a forward pass shows."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+import yaml
 from torch import Tensor, nn
 
 import last
+from last.models.cost import Workload, count_multiply_adds, random_streams
+from last.models.last_e import LastEConfig
 from last.models.multi_body import STREAMS
+from last.models.registry import count_parameters
+from last.settings.model import switches_of
 
 DOCUMENT = (Path(__file__).parents[1] / "docs" / "models.md").read_text(encoding="utf-8")
 STEPS = dict(re.findall(r"^`(\w+)`, with .*?:\n\n```\n(.*?)```", DOCUMENT, re.M | re.S))
@@ -38,6 +43,34 @@ def test_a_row_has_channels_blocks_features_and_parameters(name: str) -> None:
     assert cells[1] == " ".join(str(widths.count(width)) for width in channels)
     assert cells[-2] == str(model.num_features)
     assert cells[-1] == f"{sum(parameter.numel() for parameter in model.parameters()):,}"
+
+
+def rows_of_switches() -> dict[str, list[str]]:
+    """Return the figures of each row of the table of switches, by what is switched on."""
+    head = re.search(r"^\| switch, with .*\n(?:\|.*\n)+", DOCUMENT, re.M)
+    assert head
+    rows = [line.strip("| ").split(" | ") for line in head[0].splitlines()[2:]]
+    return {name.strip("`"): figures for name, *figures in rows}
+
+
+def settings_in(rows: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Return the keys of the model that each row sets; `all` sets the last value of each switch."""
+    pairs = [row.split("=") for row in rows if "=" in row]
+    each = {"=".join(pair): {pair[0]: yaml.safe_load(pair[1])} for pair in pairs}
+    return {"none": {}, **each, "all": {name: value for row in each.values() for name, value in row.items()}}
+
+
+def test_the_figures_of_every_switch_are_those_of_the_table() -> None:
+    rows = rows_of_switches()
+    chosen = settings_in(rows)
+    assert chosen.keys() == rows.keys() and chosen["all"].keys() == {*switches_of(LastEConfig)}
+    for row, (ntu, ucla, multiply_adds, _) in rows.items():
+        model = last.create_model("nano_e", **chosen[row]).eval()
+        with torch.no_grad():
+            millions = count_multiply_adds(model, random_streams(Workload())) / 1e6
+        small = last.create_model("nano_e", num_classes=10, layout="kinect20", **chosen[row])
+        figures = f"{count_parameters(model):,}", f"{count_parameters(small):,}", f"{millions:.1f} M"
+        assert figures == (ntu, ucla, multiply_adds), row
 
 
 def shapes_of_a_forward_pass(model: nn.Module) -> set[tuple[int, ...]]:

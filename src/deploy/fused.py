@@ -25,6 +25,7 @@ from ..models.channel_major import frame_matrices
 from ..models.last_e import DirectionalGCNConv, LastE, MultiScaleTCN, StreamFusion
 from ..models.layers import Block, JointGate, STJointAttention
 from ..models.multi_body import STREAMS
+from ..models.wide_streams import WideStreams, direction, two_later
 
 _LONGEST_MATRIX_FRAMES = 32  # beyond, a matrix has too many zeros
 
@@ -50,9 +51,11 @@ class FoldedStem(nn.Module):
     weight: Tensor
     bias: Tensor
     parents: Tensor
+    embedding: Tensor | None
 
-    def __init__(self, fusion: StreamFusion, parents: Sequence[int]) -> None:
+    def __init__(self, fusion: StreamFusion, widen: WideStreams | None, parents: Sequence[int]) -> None:
         super().__init__()
+        self.center = None if widen is None else widen.center
         scale, shift = _scale_and_shift(fusion.norm)
         stem = fusion.stem.weight.flatten(1) * scale[:, None]  # (C, coordinates)
         weights, biases = [], []
@@ -63,18 +66,30 @@ class FoldedStem(nn.Module):
         self.register_buffer("weight", torch.stack(weights))  # (S, C, coordinates)
         self.register_buffer("bias", torch.stack(biases)[:, :, None])  # (S, C, 1)
         self.register_buffer("parents", torch.tensor(parents))
+        embedding = fusion.joint_embedding
+        self.register_buffer("embedding", None if embedding is None else embedding.detach()[:, :, None])  # (C, V, 1)
 
     def forward(self, joints: Tensor, measured: Tensor) -> Tensor:
         """(B, coordinates, V, T), (B, 1, V, T) 1 where a joint was measured -> (B, C, V, T)."""
         joint = joints * measured
         velocity = (_following(joint) - joint) * (_following(measured) * measured)
         bone = (joint - joint.index_select(2, self.parents)) * (measured * measured.index_select(2, self.parents))
+        streams = (joint, velocity, bone) if self.center is None else self._wide(joint, velocity, bone, measured)
         lifted = [
             torch.relu(weight @ stream.flatten(2) + bias)  # (B, C, V*T)
-            for weight, stream, bias in zip(self.weight, (joint, velocity, bone), self.bias, strict=True)
+            for weight, stream, bias in zip(self.weight, streams, self.bias, strict=True)
         ]
         blended = lifted[0] + lifted[1] + lifted[2]
-        return blended.view(-1, blended.shape[1], *joints.shape[2:])
+        blended = blended.view(-1, blended.shape[1], *joints.shape[2:])
+        return blended if self.embedding is None else blended + self.embedding
+
+    def _wide(self, joint: Tensor, velocity: Tensor, bone: Tensor, measured: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the streams as `WideStreams` does, (B, coordinates, V, T) each; `measured` is (B, 1, V, T)."""
+        relative = (joint - joint[:, :, self.center, None]) * measured
+        skipping = (two_later(joint, 3) - joint) * (two_later(measured, 3) * measured)
+        added = (relative, skipping, direction(bone))
+        joint, velocity, bone = (torch.cat(each, dim=1) for each in zip((joint, velocity, bone), added, strict=True))
+        return joint, velocity, bone
 
 
 class FoldedGates(nn.Module):
@@ -233,7 +248,7 @@ class FoldedLastE(nn.Module):
 
     def __init__(self, model: LastE, frames: int, parents: Sequence[int]) -> None:
         super().__init__()
-        self.stem = FoldedStem(model.fusion, parents)
+        self.stem = FoldedStem(model.fusion, model.widen, parents)
         self.blocks = nn.Sequential()
         for block in model.blocks:
             assert isinstance(block, Block)

@@ -3,7 +3,7 @@
 `from_fused` copies the weights of a model from `last.create_model`; the two then compute the same. The plain models are
 the reference for tests and benchmarks. They are not artificially slow: this is a careful first implementation.
 
-Legend: N clips, M bodies, B = N*M folded bodies, S streams (3), K physical graph subsets (3), C channels, T frames,
+Legend: N clips, M bodies, B = N*M folded bodies, S streams (3), K fixed graph subsets, C channels, T frames,
 V joints, H heads, E channels of a head, D features.
 """
 
@@ -47,7 +47,7 @@ class PlainStreamFusion(nn.Module):
         super().__init__()
         self.input_norms = deepcopy(fused.input_norms)
         self.stem, self.norm = deepcopy(fused.stem), deepcopy(fused.norm)
-        self.alpha = deepcopy(fused.alpha)
+        self.alpha, self.joint_embedding = deepcopy(fused.alpha), deepcopy(fused.joint_embedding)
 
     def forward(self, streams: Mapping[str, Tensor]) -> Tensor:
         """(B, coordinates, T, V) per stream -> (B, C, T, V)."""
@@ -56,11 +56,11 @@ class PlainStreamFusion(nn.Module):
         weights = self.alpha.softmax(dim=0)[:, :, None, None]  # (S, C, 1, 1)
         joint, velocity, bone = lifted.chunk(len(STREAMS))
         blended: Tensor = weights[0] * joint + weights[1] * velocity + weights[2] * bone
-        return blended
+        return blended if self.joint_embedding is None else blended + self.joint_embedding[:, None]
 
 
 class PlainDirectionalGCNConv(nn.Module):
-    """Aggregate over each graph subset, blend the aggregates with a softmax per channel, project."""
+    """Aggregate over each graph subset, blend the aggregates per channel, add that of the learned one, project."""
 
     adjacency: Tensor
 
@@ -68,12 +68,17 @@ class PlainDirectionalGCNConv(nn.Module):
         super().__init__()
         self.register_buffer("adjacency", fused.adjacency.clone())  # (K, V, V)
         self.alpha, self.project = deepcopy(fused.alpha), deepcopy(fused.project)
+        self.alpha_added, self.A_learned = deepcopy(fused.alpha_added), deepcopy(fused.A_learned)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, T, V) -> (B, C', T, V)."""
-        weights = self.alpha.softmax(dim=0)[:, :, None, None]  # (K, C, 1, 1)
+        alpha = torch.cat([each for each in (self.alpha, self.alpha_added) if each is not None])
+        weights = alpha.softmax(dim=0)[:, :, None, None]  # (K, C, 1, 1)
         aggregates = [x @ adjacency for adjacency in self.adjacency]  # K of (B, C, T, V)
-        projected: Tensor = self.project(sum(map(torch.mul, weights, aggregates)))
+        mixed = sum(map(torch.mul, weights, aggregates))
+        if self.A_learned is not None:
+            mixed = mixed + x @ self.A_learned
+        projected: Tensor = self.project(mixed)
         return projected
 
 
@@ -228,14 +233,17 @@ class PlainLastE(nn.Module):
 
     def __init__(self, fused: LastE) -> None:
         super().__init__()
-        self.fusion = PlainStreamFusion(fused.fusion)
+        self.widen, self.fusion = deepcopy(fused.widen), PlainStreamFusion(fused.fusion)
         self.blocks = nn.Sequential(*_plain_blocks(fused.blocks))
         self.dropout = deepcopy(fused.dropout)
         self.classifier = deepcopy(fused.classifier)
 
     def forward(self, streams: Mapping[str, Tensor], body_mask: Tensor) -> Tensor:
         """(N, coordinates, T, V, M) per stream, (N, M) -> (N, classes)."""
-        features = self.blocks(self.fusion(_fold(streams))).mean(dim=(2, 3))  # (B, D)
+        folded = _fold(streams)
+        if self.widen is not None:
+            folded, _ = self.widen(folded, {})
+        features = self.blocks(self.fusion(folded)).mean(dim=(2, 3))  # (B, D)
         logits: Tensor = self.classifier(self.dropout(_average(features, body_mask)))
         return logits
 

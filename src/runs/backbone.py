@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..models.registry import build_model
-from ..settings.model import ModelConfig
+from ..settings.model import ModelConfig, without_switches
 from ..skeleton import Layout
 from ..utils.errors import UserError
 from ..utils.names import first_few
@@ -36,7 +36,8 @@ def load_backbone(model: nn.Module, sizes: ModelConfig, layout: Layout, path: Pa
         path: the checkpoint, or the folder of a run for its last epoch.
 
     Raises:
-        UserError: the file is not a complete checkpoint, or less than half of the backbone fits the model.
+        UserError: the file is not a complete checkpoint, or less than half of the backbone fits the model, without what
+            switches of its architecture add.
     """
     checkpoint = read_checkpoint(resolve_checkpoint(path))
     weights, own = checkpoint.weights, model.state_dict()
@@ -44,7 +45,8 @@ def load_backbone(model: nn.Module, sizes: ModelConfig, layout: Layout, path: Pa
     of_layout = _depending_on_layout(sizes, own, before, now)
     wanted = [name for name in own if not name.startswith(HEAD) and name not in of_layout]
     backbone = {name: weights[name] for name in wanted if name in weights and weights[name].shape == own[name].shape}
-    fitting, needed = (sum(own[name].numel() for name in names) for names in (backbone, wanted))
+    added = _shapes(sizes, layout).keys() - _shapes(without_switches(sizes), layout).keys()
+    fitting, needed = (sum(own[name].numel() for name in names if name not in added) for names in (backbone, wanted))
     if fitting < needed / 2:
         theirs, ours = checkpoint.config.model.name, sizes.name
         differ = f" It is of {theirs}, and this model is {ours}." if theirs != ours else ""
@@ -56,9 +58,12 @@ def load_backbone(model: nn.Module, sizes: ModelConfig, layout: Layout, path: Pa
     total = sum(each.numel() for name, each in own.items() if not name.startswith(HEAD))
     fresh = len(own) - len(backbone)
     unused = ", ".join(sorted(weights.keys() - backbone.keys()))
+    lacking = sorted(set(wanted) - backbone.keys())
+    others = f", and {counted(len(lacking), 'tensor')} that it lacks or has in another shape" if lacking else ""
+    others += f" ({first_few(lacking, _NAMED)})" if lacking else ""
     _log.info(
         f"Loaded {len(backbone)} tensors from {path}, which is {_described(checkpoint)}: {fitting / total:.1%} of the "
-        f"backbone. {fresh} are newly initialised: the classifier{_named(of_layout, before, now)}. "
+        f"backbone. {fresh} are newly initialised: the classifier{_named(of_layout, before, now)}{others}. "
         f"Unused: {unused or 'none'}."
     )
 
@@ -66,18 +71,24 @@ def load_backbone(model: nn.Module, sizes: ModelConfig, layout: Layout, path: Pa
 def _depending_on_layout(model: ModelConfig, own: Mapping[str, Tensor], before: Layout, now: Layout) -> Collection[str]:
     """Return the names of the tensors that cannot be taken from a model of the layout `before`.
 
-    They are those of another shape there, and those whose shape depends on the number of joints, if the joints differ.
+    They are those whose shape depends on the number of coordinates, if it differs, and those whose shape depends on the
+    number of joints, if the joints differ.
     """
     if (before.joints, before.bones, before.coordinates) == (now.joints, now.bones, now.coordinates):
         return set()
     longer = replace(now, joints=(*now.joints, "another"), bones=(*now.bones, (now.num_joints, now.root)))
     found = set()
-    for other in (before, longer):
-        with torch.device("meta"):
-            shapes = {name: each.shape for name, each in build_model(model, 1, other).state_dict().items()}
+    for other in (replace(now, coordinates=before.coordinates), longer):
+        shapes = _shapes(model, other)
         # A task with a model of its own has tensors that this one lacks.
         found |= {name for name, each in own.items() if name in shapes and shapes[name] != each.shape}
     return {name for name in found if not name.startswith(HEAD)}
+
+
+def _shapes(model: ModelConfig, layout: Layout) -> dict[str, torch.Size]:
+    """Return the shape of each tensor of a model with one class."""
+    with torch.device("meta"):
+        return {name: each.shape for name, each in build_model(model, 1, layout).state_dict().items()}
 
 
 def _described(checkpoint: Checkpoint) -> str:

@@ -1,7 +1,7 @@
 """The settings that all model families share."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from typing import Annotated, Any
 
 from ..utils.errors import UserError
@@ -9,6 +9,9 @@ from ..utils.limits import Interval, Lengths
 
 # One whole number per stage.
 StageSizes = Annotated[list[Annotated[int, Interval(ge=1, le=4096)]], Lengths((1, 2, 3, 4, 5, 6))]
+
+# The metadata of a field that adds to an architecture: off by default, and without an effect on other tensors then.
+SWITCH = {"switch": True}
 
 
 @dataclass
@@ -45,7 +48,19 @@ def check_complete(config: ModelConfig) -> None:
     Raises:
         UserError: a list that needs one entry per stage is empty.
     """
-    if empty := [f"model.{name}" for name, value in asdict(config).items() if value == []]:
+    sizes = [each.name for each in fields(config) if each.name not in switches_of(config)]
+    if empty := [f"model.{name}" for name in sizes if getattr(config, name) == []]:
         raise UserError(
             f"The model {config.name} has no sizes: {', '.join(empty)} should be lists with one entry for each stage."
         )
+
+
+def switches_of(config: ModelConfig | type[ModelConfig]) -> list[str]:
+    """Return the keys of a family that switch additions to its architecture on."""
+    return [each.name for each in fields(config) if each.metadata.get("switch")]
+
+
+def without_switches(config: ModelConfig) -> ModelConfig:
+    """Return a configuration with every switch of the architecture off."""
+    off = type(config)()
+    return replace(config, **{name: getattr(off, name) for name in switches_of(config)})

@@ -14,14 +14,15 @@ from ..utils.plug_ins import settings_from
 from .optimizers import get_optimizer
 from .schedule import scaled
 
-_STRUCTURAL = {"bias", "alpha", "A_learned"}
+_STRUCTURAL = {"bias", "alpha", "alpha_added", "A_learned", "joint_embedding"}
 
 
 def split_for_decay(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
     """Return the parameters with and without weight decay.
 
-    Weight decay is not applied to biases, the weights of normalisations, every `alpha` (gates and blends) and
-    `A_learned`: these start at zero or one and must be free to move away from it.
+    Weight decay is not applied to biases, the weights of normalisations, every `alpha` (gates and blends), also of
+    added graph subsets, `A_learned` and `joint_embedding`: these start at a neutral value and must be free to move away
+    from it.
     """
     decayed: list[nn.Parameter] = []
     free: list[nn.Parameter] = []

@@ -36,8 +36,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def checkpoint(folder: Path, data_yaml: Path) -> Path:
+    """Return a student with every switch of the architecture on; `shared_export` has none."""
     torch.manual_seed(0)
-    return write_checkpoint(folder / "last.pth", data_yaml, "nano_e", False, "data.normalize.scale=unit")
+    switches = ("graph_subsets=[mirror]", "learned_adjacency=true", "joint_embedding=true", "stream_channels=wide")
+    settings = ("data.normalize.scale=unit", *(f"model.{each}" for each in switches))
+    return write_checkpoint(folder / "last.pth", data_yaml, "nano_e", False, *settings)
 
 
 @pytest.fixture(scope="module")

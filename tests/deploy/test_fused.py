@@ -10,6 +10,7 @@ from last.deploy.fused import Limits
 from last.deploy.network import FoldedCore, PlainCore
 from last.models.last_e import LastE
 from last.settings.data import DataConfig, NormalizeConfig
+from last.skeleton import load_layout
 
 STUDENTS = ["nano_e", "small_e", "base_e", "large_e"]
 TINY = {"channels": [8, 12, 16], "blocks": [1, 2, 1], "attention": [True, False, True]}
@@ -72,6 +73,27 @@ def test_any_number_of_frames_is_filtered_alike_as_a_product_and_as_a_convolutio
 @pytest.mark.parametrize("dilations", [[1], [2, 5], [1, 2, 3, 4]])
 def test_any_number_of_temporal_branches_is_folded(dilations: list[int]) -> None:
     assert_equal(trained(**{**TINY, "channels": [24, 24, 24]}, dilations=dilations), DataConfig(), clips(16))
+
+
+SWITCHES: dict[str, object] = {
+    "graph_subsets": ["mirror", "two_hops", "ends"],
+    "learned_adjacency": True,
+    "joint_embedding": True,
+    "stream_channels": "wide",
+}
+
+
+@pytest.mark.parametrize("switches", [*([name] for name in SWITCHES), [*SWITCHES]], ids=str)
+@pytest.mark.parametrize("layout", ["ntu25", "coco17_2d"])
+def test_switches_of_the_architecture_are_folded(switches: list[str], layout: str) -> None:
+    sizes = load_layout(layout)
+    joints = torch.randn(2, sizes.coordinates, 12, sizes.num_joints, 2, dtype=torch.float64)
+    joints = with_missing_joints(joints)
+    joints[1, ..., 1] = 0
+    chosen = {name: SWITCHES[name] for name in switches}
+    model, data = trained(layout=layout, **TINY, **chosen), DataConfig(layout=layout)
+    for frames in (12, 2, 1):
+        assert_equal(model, data, joints[:, :, :frames])
 
 
 def test_every_layout_is_folded() -> None:

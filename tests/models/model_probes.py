@@ -15,7 +15,7 @@ def random_streams(
 def opened(model: nn.Module) -> nn.Module:
     """Move every zero-initialised gate, blend and adjacency, so that nothing hides behind a zero."""
     for name, parameter in model.named_parameters():
-        if name.endswith(("alpha", "A_learned")):
+        if name.endswith(("alpha", "alpha_added", "A_learned", "joint_embedding")):
             nn.init.normal_(parameter, std=0.5)
     return model
 

@@ -16,6 +16,7 @@ from last.models.classifier import SkeletonClassifier
 from last.models.registry import build_model
 from last.runs.backbone import load_backbone
 from last.runs.checkpoint import read_checkpoint
+from last.runs.checkpoint_model import load_checkpoint
 from last.settings.run import RunConfig
 from last.skeleton import Layout, load_layout
 
@@ -118,3 +119,55 @@ def test_what_was_taken_is_said_in_plain_words(
     count = len(model.state_dict()) - len(HEAD) - len(learned(model))
     assert f"Loaded {count} tensors from {checkpoint}, which is small of tiny (3 classes): " in message
     assert f"the classifier, and {len(learned(model))} tensors of the layout, which is kinect20 instead of" in message
+
+
+def switched(config: RunConfig, **switches: object) -> RunConfig:
+    return replace(config, model=replace(config.model, **switches))
+
+
+@pytest.mark.parametrize(
+    ("switch", "added"),
+    [
+        ({"graph_subsets": ["mirror", "ends"]}, "alpha_added"),
+        ({"learned_adjacency": True}, "A_learned"),
+        ({"joint_embedding": True}, "joint_embedding"),
+    ],
+)
+def test_a_model_with_a_switch_starts_from_a_checkpoint_without_it(
+    switch: dict[str, object],
+    added: str,
+    trained_run: Callable,
+    tiny_config: Callable[..., RunConfig],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    checkpoint = trained_run("epochs=1").last
+    with caplog.at_level(logging.INFO):
+        model, before = tuned(checkpoint, switched(tiny_config(), **switch), load_layout("ntu25"))
+    as_before = {"fusion.alpha"} | {name for name in before if name.startswith("fusion.norm.") or "tracked" in name}
+    new = {name for name in before if added in name} - as_before
+    assert new and kept(model, before, checkpoint) == HEAD | new
+    assert f"the classifier, and {len(new)} tensor" in caplog.messages[-1]
+    assert f"that it lacks or has in another shape ({min(new)}" in caplog.messages[-1]
+
+
+def test_a_layout_without_mirrored_pairs_may_come_before_one_with_them(
+    trained_run: Callable, tiny_config: Callable[..., RunConfig], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoint = read_checkpoint(trained_run("epochs=1").last)
+    hand = replace(checkpoint.config, data=replace(checkpoint.config.data, layout="hand21"))
+    monkeypatch.setattr("last.runs.backbone.read_checkpoint", lambda _: replace(checkpoint, config=hand))
+    model, before = tuned(Path("hand.pth"), switched(tiny_config(), graph_subsets=["mirror"]), load_layout("ntu25"))
+    assert {name for name in model.state_dict() if not torch.equal(model.state_dict()[name], before[name])}
+
+
+def test_a_model_without_switches_starts_from_a_checkpoint_with_all_of_them(
+    trained_run: Callable, tiny_config: Callable[..., RunConfig], caplog: pytest.LogCaptureFixture
+) -> None:
+    names = ("graph_subsets=[mirror]", "learned_adjacency=true", "joint_embedding=true", "stream_channels=wide")
+    checkpoint = trained_run("epochs=1", *(f"model.{name}" for name in names)).last
+    assert load_checkpoint(checkpoint).fusion.joint_embedding.any()
+    with caplog.at_level(logging.INFO):
+        model, before = tuned(checkpoint, tiny_config(), load_layout("ntu25"))
+    new = kept(model, before, checkpoint) - HEAD
+    assert new and all(name.startswith("fusion") for name in new)
+    assert "Unused: blocks.0.spatial.A_learned, blocks.0.spatial.alpha_added, blocks.1" in caplog.messages[-1]
