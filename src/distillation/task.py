@@ -61,7 +61,7 @@ class Distillation(Classification):
         known_share: float = 1.0,
         class_weights: Tensor | None = None,
     ) -> None:
-        super().__init__(model, config.label_smoothing, config.metrics, class_weights)
+        super().__init__(model, config.used_label_smoothing, config.metrics, class_weights)
         assert isinstance(model, SkeletonClassifier)
         self.config, self.source, self.teachers, self.known_share = config, source, teachers, known_share
         self.distillation = config.distillation
@@ -82,7 +82,7 @@ class Distillation(Classification):
     def begin_epoch(self, epoch: int) -> None:
         """Set alpha and tau of the epoch."""
         self.ce_weight = self._ce_weight(epoch)
-        self.tau = self.distillation.temperature(epoch, self.config.epochs)
+        self.tau = self._temperature(epoch)
 
     def description(self) -> str:
         """Return lines that describe the teachers and the method."""
@@ -90,7 +90,11 @@ class Distillation(Classification):
         pairs = zip(self.weights.tolist(), self.teachers, strict=True)
         names = [f"teacher: {each}" + ("" if weight == 1 else f", weight {weight:.2f}") for weight, each in pairs]
         alpha = _course(self._ce_weight(0), self._ce_weight(last))
-        tau = _course(how.temperature(0, last + 1), how.temperature(last, last + 1))
+        tau = _course(self._temperature(0), self._temperature(last))
+        if self._is_smoothed and how.tau_of_smoothed is not None:
+            tau += " (a teacher was trained with label smoothing)"
+        if how.label_smoothing is not None:
+            tau += f", label smoothing {self.label_smoothing:g}"
         shown = "teachers see the student's input"
         if how.fixed_augmentations:
             times = self.config.epochs * self.config.repeats_per_epoch / how.fixed_augmentations
@@ -100,7 +104,11 @@ class Distillation(Classification):
 
     def facts(self) -> dict[str, Any]:
         """Return the teachers and the method for the run's summary."""
-        return {"teachers": [each.facts for each in self.teachers], "distillation": asdict(self.distillation)}
+        used = {"tau": self._temperature(0), "label_smoothing": self.label_smoothing}
+        return {
+            "teachers": [each.facts for each in self.teachers],
+            "distillation": {**asdict(self.distillation), "used": used},
+        }
 
     def forward(self, batch: Batch) -> TaskOutput:
         """Return the loss over a batch, its two terms, and the student's logits."""
@@ -128,6 +136,14 @@ class Distillation(Classification):
             label_loss = self._label_loss(logits, batch)
             loss = self.ce_weight * label_loss + (1 - self.ce_weight) * teacher_loss
         return TaskOutput(loss, logits, {"labels": label_loss, "teachers": teacher_loss})
+
+    @property
+    def _is_smoothed(self) -> bool:
+        """Whether a teacher was trained with label smoothing."""
+        return any(each.config.used_label_smoothing > 0 for each in self.teachers)
+
+    def _temperature(self, epoch: int) -> float:
+        return self.distillation.temperature(epoch, self.config.epochs, smoothed=self._is_smoothed)
 
     def _ce_weight(self, epoch: int) -> float:
         return self.distillation.ce_weight(self.config.model.name, epoch, self.config.epochs)

@@ -67,6 +67,7 @@ class Teacher:
             "dataset": config.data.name,
             "split": config.data.split,
             "seed": config.seed,
+            "label_smoothing": config.used_label_smoothing,
             _METRIC.name: finite_or_none(self.accuracy),
         }
 

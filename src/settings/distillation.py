@@ -20,6 +20,8 @@ class DistillationConfig:
             run recognises its teachers.
         alpha_of: the weight of the cross-entropy by the student's name; `alpha`, if set, overrides it.
         alpha_other: that weight for a student that is not in `alpha_of`.
+        tau_of_smoothed: the temperature instead of `tau` if a teacher was trained with label smoothing.
+        label_smoothing: the student's label smoothing instead of the run's.
     """
 
     teachers: list[str] = field(default_factory=list)
@@ -33,6 +35,8 @@ class DistillationConfig:
     alpha_end: Annotated[float, Interval(ge=0.0, le=1.0)] | None = None
     tau: Annotated[float, Interval(ge=0.01, le=1000.0)] = 4.0
     tau_end: Annotated[float, Interval(ge=0.01, le=1000.0)] | None = None
+    tau_of_smoothed: Annotated[float, Interval(ge=0.01, le=1000.0)] | None = None
+    label_smoothing: Annotated[float, Interval(ge=0.0, le=0.99)] | None = None
     dkd_target: Annotated[float, Interval(ge=0.0, le=1e6)] = 1.0
     dkd_others: Annotated[float, Interval(ge=0.0, le=1e6)] = 8.0
     feature_weight: Annotated[float, Interval(ge=0.0, le=1e6)] = 1.0
@@ -71,9 +75,10 @@ class DistillationConfig:
             )
         return _between(start, self.alpha_end, epoch, epochs)
 
-    def temperature(self, epoch: int, epochs: int) -> float:
-        """Return `tau` in an epoch."""
-        return _between(self.tau, self.tau_end, epoch, epochs)
+    def temperature(self, epoch: int, epochs: int, *, smoothed: bool = False) -> float:
+        """Return `tau` in an epoch; `smoothed` tells whether a teacher was trained with label smoothing."""
+        start = self.tau_of_smoothed if smoothed and self.tau_of_smoothed is not None else self.tau
+        return _between(start, self.tau_end, epoch, epochs)
 
 
 def _between(start: float, end: float | None, epoch: int, epochs: int) -> float:

@@ -172,6 +172,12 @@ class RunConfig:
         return self.distillation.fixed_augmentations if self.distillation.teachers else 0
 
     @property
+    def used_label_smoothing(self) -> float:
+        """Return the label smoothing of the cross-entropy: that of distillation, if the run has teachers and one."""
+        own = self.distillation.label_smoothing if self.distillation.teachers else None
+        return self.label_smoothing if own is None else own
+
+    @property
     def end(self) -> "EndOfRun":
         """Return when the run ends."""
         return EndOfRun(self.epochs, self.early_stopping.patience, self.test_every)
