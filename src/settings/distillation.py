@@ -22,6 +22,7 @@ class DistillationConfig:
         alpha_other: that weight for a student that is not in `alpha_of`.
         tau_of_smoothed: the temperature instead of `tau` if a teacher was trained with label smoothing.
         label_smoothing: the student's label smoothing instead of the run's.
+        unseen_only: whether each clip is taught only by the teachers that were not trained on it.
     """
 
     teachers: list[str] = field(default_factory=list)
@@ -41,6 +42,7 @@ class DistillationConfig:
     dkd_others: Annotated[float, Interval(ge=0.0, le=1e6)] = 8.0
     feature_weight: Annotated[float, Interval(ge=0.0, le=1e6)] = 1.0
     unlabelled: bool = False
+    unseen_only: bool = False
     fixed_augmentations: Annotated[int, Interval(ge=0, le=10_000)] = 0
     cached: bool = False
     cache: str = ""
@@ -54,6 +56,11 @@ class DistillationConfig:
         if self.unlabelled and self.method == "dkd":
             raise UserError(
                 "distillation.unlabelled needs a method without labels: --method kl, features or attention."
+            )
+        if self.unseen_only and self.method not in METHODS:
+            raise UserError(
+                f"distillation.unseen_only needs teachers with other weights for each clip, which the method "
+                f"{self.method} does not have. Use --method {', '.join(METHODS[:-1])} or {METHODS[-1]}."
             )
         if self.weights and len(self.weights) != len(self.teachers):
             raise UserError(
