@@ -17,6 +17,7 @@ from ..data.loading.loader import Batch
 from ..evaluation.unusable_clips import unusable
 from ..models.classifier import ForwardDetails, SkeletonClassifier
 from ..models.layers import widened
+from ..models.multi_body import described_streams
 from ..models.registry import count_parameters
 from ..runs.checkpoint import Checkpoint, checkpoint_bytes, parse_checkpoint, weights_checksum
 from ..runs.checkpoint_model import model_of
@@ -66,6 +67,7 @@ class Teacher:
             "fingerprint": self.fingerprint,
             "model": config.model.name,
             "parameters": count_parameters(self.model),
+            "streams": list(self.model.streams),
             "dataset": config.data.name,
             "split": config.data.split,
             "seed": config.seed,
@@ -75,9 +77,10 @@ class Teacher:
 
     def __str__(self) -> str:
         facts = self.facts
+        name = f"{facts['model']}{described_streams(self.config.model)}"
         known = "" if math.isnan(self.accuracy) else f", {self.accuracy:.2f} {_METRIC.title}"
         return (
-            f"{facts['model']} ({facts['parameters']:,} parameters{known} on {facts['dataset']} {facts['split']}, "
+            f"{name} ({facts['parameters']:,} parameters{known} on {facts['dataset']} {facts['split']}, "
             f"seed {facts['seed']})"
         )
 

@@ -162,7 +162,7 @@ class MultiScaleTCN(FrameMixing):
 
 
 class LastE(SkeletonClassifier):
-    """Classify a clip from its joint, velocity and bone streams with one backbone.
+    """Classify a clip from its joint, velocity and bone streams, or some of them, with one backbone.
 
     Args:
         config: the sizes.
