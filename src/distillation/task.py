@@ -100,8 +100,8 @@ class Distillation(Classification):
             clips = counted(len(self.unseen.training_clips), "clip")
             answers = [f"{number:,} of {clips}, not seen in its training" for number in self.unseen.counts]
             names = [f"{name}, answers for {own}" for name, own in zip(names, answers, strict=True)]
-        alpha = _course(self._ce_weight(0), self._ce_weight(last))
-        tau = _course(self._temperature(0), self._temperature(last))
+        alpha = course(self._ce_weight(0), self._ce_weight(last))
+        tau = course(self._temperature(0), self._temperature(last))
         if self._is_smoothed and how.tau_of_smoothed is not None:
             tau += " (a teacher was trained with label smoothing)"
         if how.label_smoothing is not None:
@@ -281,6 +281,6 @@ def _refuse_mixing(how: DistillationConfig, augment: AugmentConfig) -> None:
         )
 
 
-def _course(start: float, end: float) -> str:
+def course(start: float, end: float) -> str:
     """Return a value in the first and the last epoch as text."""
     return f"{start:g}" if start == end else f"{start:g} to {end:g}"

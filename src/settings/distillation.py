@@ -22,6 +22,7 @@ class DistillationConfig:
         alpha_other: that weight for a student that is not in `alpha_of`.
         tau_of_smoothed: the temperature instead of `tau` if a teacher was trained with label smoothing.
         label_smoothing: the student's label smoothing instead of the run's.
+        peers: how many further networks of the same model learn with the reported one, and from each other.
         unseen_only: whether each clip is taught only by the teachers that were not trained on it.
     """
 
@@ -43,6 +44,7 @@ class DistillationConfig:
     feature_weight: Annotated[float, Interval(ge=0.0, le=1e6)] = 1.0
     unlabelled: bool = False
     unseen_only: bool = False
+    peers: Annotated[int, Interval(ge=0, le=16)] = 0
     fixed_augmentations: Annotated[int, Interval(ge=0, le=10_000)] = 0
     cached: bool = False
     cache: str = ""
@@ -56,6 +58,11 @@ class DistillationConfig:
         if self.unlabelled and self.method == "dkd":
             raise UserError(
                 "distillation.unlabelled needs a method without labels: --method kl, features or attention."
+            )
+        if self.peers and (self.teachers or self.method != "kl"):
+            raise UserError(
+                f"distillation.peers: {self.peers} networks learn from each other by the method kl, without teachers. "
+                "Set distillation.peers=0, or leave --teacher and --method out."
             )
         if self.unseen_only and self.method not in METHODS:
             raise UserError(

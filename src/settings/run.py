@@ -173,8 +173,9 @@ class RunConfig:
 
     @property
     def used_label_smoothing(self) -> float:
-        """Return the label smoothing of the cross-entropy: that of distillation, if the run has teachers and one."""
-        own = self.distillation.label_smoothing if self.distillation.teachers else None
+        """Return the label smoothing of the cross-entropy: that of distillation, if there is one and it is in use."""
+        how = self.distillation
+        own = how.label_smoothing if how.teachers or how.peers else None
         return self.label_smoothing if own is None else own
 
     @property
