@@ -71,8 +71,9 @@ class FoldedStem(nn.Module):
         if "velocity" in self.names:
             streams["velocity"] = (_following(joint) - joint) * (_following(measured) * measured)
         if "bone" in self.names:
-            both = measured * measured.index_select(2, self.parents)
-            streams["bone"] = (joint - joint.index_select(2, self.parents)) * both
+            streams["bone"] = (joint - joint.index_select(2, self.parents)) * (
+                measured * measured.index_select(2, self.parents)
+            )
         lifted = [
             torch.relu(weight @ streams[name].flatten(2) + bias)  # (B, C, V*T)
             for weight, name, bias in zip(self.weight, self.names, self.bias, strict=True)
