@@ -9,13 +9,13 @@ order (B, C, V, T), so that no runtime has to transpose them between operations:
 - `relu(BatchNorm(relu(x)))` clamps x from below per channel (from above if a scale is negative);
 - `w * relu(x)` with w > 0 is `relu(w * x)`, so that streams are blended by a sum.
 
-Legend: B folded bodies, S streams (3), C channels, H hidden channels of a gate, G groups, T frames, V joints, K taps of
-a filter, D features.
+Legend: B folded bodies, S streams (3 or fewer), C channels, H hidden channels of a gate, G groups, T frames, V joints,
+K taps of a filter, D features.
 """
 
 import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -24,7 +24,6 @@ from torch.nn import functional
 from ..models.channel_major import frame_matrices
 from ..models.last_e import DirectionalGCNConv, LastE, MultiScaleTCN, StreamFusion
 from ..models.layers import Block, JointGate, STJointAttention
-from ..models.multi_body import STREAMS
 from ..models.wide_streams import WideStreams, direction, two_later
 
 _LONGEST_MATRIX_FRAMES = 32  # beyond, a matrix has too many zeros
@@ -59,7 +58,8 @@ class FoldedStem(nn.Module):
         scale, shift = _scale_and_shift(fusion.norm)
         stem = fusion.stem.weight.flatten(1) * scale[:, None]  # (C, coordinates)
         weights, biases = [], []
-        for name, blend in zip(STREAMS, fusion.alpha.softmax(dim=0), strict=True):
+        self.names = tuple(fusion.input_norms)
+        for name, blend in zip(self.names, fusion.alpha.softmax(dim=0), strict=True):
             scale_in, shift_in = _scale_and_shift(fusion.input_norms[name])
             weights.append(blend[:, None] * stem * scale_in)
             biases.append(blend * (stem @ shift_in + shift))
@@ -71,25 +71,36 @@ class FoldedStem(nn.Module):
 
     def forward(self, joints: Tensor, measured: Tensor) -> Tensor:
         """(B, coordinates, V, T), (B, 1, V, T) 1 where a joint was measured -> (B, C, V, T)."""
-        joint = joints * measured
-        velocity = (_following(joint) - joint) * (_following(measured) * measured)
-        bone = (joint - joint.index_select(2, self.parents)) * (measured * measured.index_select(2, self.parents))
-        streams = (joint, velocity, bone) if self.center is None else self._wide(joint, velocity, bone, measured)
+        streams = {"joint": joints * measured}
+        joint = streams["joint"]
+        if "velocity" in self.names:
+            streams["velocity"] = (_following(joint) - joint) * (_following(measured) * measured)
+        if "bone" in self.names:
+            streams["bone"] = (joint - joint.index_select(2, self.parents)) * (
+                measured * measured.index_select(2, self.parents)
+            )
+        if self.center is not None:
+            streams = self._wide(streams, measured, self.center)
         lifted = [
-            torch.relu(weight @ stream.flatten(2) + bias)  # (B, C, V*T)
-            for weight, stream, bias in zip(self.weight, streams, self.bias, strict=True)
+            torch.relu(weight @ streams[name].flatten(2) + bias)  # (B, C, V*T)
+            for weight, name, bias in zip(self.weight, self.names, self.bias, strict=True)
         ]
-        blended = lifted[0] + lifted[1] + lifted[2]
+        blended = lifted[0]
+        for each in lifted[1:]:
+            blended = blended + each
         blended = blended.view(-1, blended.shape[1], *joints.shape[2:])
         return blended if self.embedding is None else blended + self.embedding
 
-    def _wide(self, joint: Tensor, velocity: Tensor, bone: Tensor, measured: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    @staticmethod
+    def _wide(streams: Mapping[str, Tensor], measured: Tensor, center: int) -> dict[str, Tensor]:
         """Return the streams as `WideStreams` does, (B, coordinates, V, T) each; `measured` is (B, 1, V, T)."""
-        relative = (joint - joint[:, :, self.center, None]) * measured
-        skipping = (two_later(joint, 3) - joint) * (two_later(measured, 3) * measured)
-        added = (relative, skipping, direction(bone))
-        joint, velocity, bone = (torch.cat(each, dim=1) for each in zip((joint, velocity, bone), added, strict=True))
-        return joint, velocity, bone
+        joint = streams["joint"]
+        added = {
+            "joint": (joint - joint[:, :, center, None]) * measured,
+            "velocity": (two_later(joint, 3) - joint) * (two_later(measured, 3) * measured),
+            "bone": direction(streams["bone"]),
+        }
+        return {name: torch.cat([streams[name], each], dim=1) for name, each in added.items()}
 
 
 class FoldedGates(nn.Module):

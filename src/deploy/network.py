@@ -113,7 +113,7 @@ def network_of(
     centers: bool = True,
     temperature: float = 1.0,
 ) -> ExportedNetwork:
-    """Return the network to export: a folded LAST-E; an unchanged model of another family or with other streams.
+    """Return the network to export: a folded LAST-E; an unchanged model of another family or with added streams.
 
     Args:
         model: a trained model, which is not changed.
@@ -123,6 +123,6 @@ def network_of(
         temperature: what the logits are divided by for the probabilities.
     """
     front = ClipFront(data, frames, keep_gaps=keep_gaps, centers=centers)
-    folds = isinstance(model, LastE) and model.streams == STREAMS
+    folds = isinstance(model, LastE) and set(model.streams) <= set(STREAMS)
     core = FoldedCore(model, data, frames) if isinstance(model, LastE) and folds else PlainCore(model, data)
     return ExportedNetwork(front, core, temperature).eval()

@@ -17,10 +17,11 @@ def ensemble_log_probabilities(logits: Tensor, weights: Tensor, tau: float) -> T
 
     Args:
         logits: (N, W, K).
-        weights: (W,), the weight of each teacher; their sum is one.
+        weights: (W,), the weight of each teacher, or (N, W) for each clip; their sum is one. A teacher of weight 0 has
+            no influence.
         tau: the temperature.
     """
-    return ((logits / tau).log_softmax(dim=2) + weights.log()[None, :, None]).logsumexp(dim=1)
+    return ((logits / tau).log_softmax(dim=2) + weights.log().unsqueeze(-1)).logsumexp(dim=1)
 
 
 def kd_loss(student: Tensor, teacher: Tensor, tau: float) -> Tensor:
@@ -73,8 +74,11 @@ def hint_loss(student: Sequence[Tensor], teachers: Sequence[Tensor], weights: Te
     Args:
         student: (N, D) for each teacher, the student's features mapped to that teacher's width.
         teachers: (N, D) each.
-        weights: (W,), the weight of each teacher.
+        weights: (W,), the weight of each teacher, or (N, W) for each clip.
     """
+    if weights.dim() > 1:
+        of_clips = [(own - theirs).square().mean(dim=1) for own, theirs in zip(student, teachers, strict=True)]
+        return 0.5 * (torch.stack(of_clips, dim=1) * weights).sum(dim=1).mean()
     distances = [functional.mse_loss(own, theirs) for own, theirs in zip(student, teachers, strict=True)]
     return 0.5 * (torch.stack(distances) * weights).sum()
 
@@ -88,7 +92,7 @@ def attention_transfer_loss(student: Sequence[Tensor], teachers: Sequence[Tensor
     Args:
         student: (N, T, V) per stage.
         teachers: (N, W, T, V) per stage.
-        weights: (W,), the weight of each teacher.
+        weights: (W,), the weight of each teacher, or (N, W) for each clip.
     """
     total = weights.new_zeros(())
     for own, theirs in zip(student, teachers, strict=True):

@@ -1,4 +1,4 @@
-"""The recipe for classification, with distillation if the configuration names teachers."""
+"""The recipe for classification, with distillation if the configuration names teachers, or peers."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,8 +11,10 @@ from ..runtime.run_context import RunContext
 from ..settings.run import RunConfig
 from ..tasks.recipe import ResumeRules
 from ..tasks.task import Task
-from ..training.classification import ClassificationRecipe
-from .resume_rules import distillation_rules, fingerprints
+from ..training.classification import ClassificationRecipe, weights_of_classes
+from ..utils.numbers import counted
+from .peers import mutual_learning
+from .resume_rules import distillation_rules, identity
 from .task import distillation
 from .teachers import Teacher, load_teachers
 
@@ -33,7 +35,11 @@ class DistillationRecipe(ClassificationRecipe):
         return config
 
     def build(self, model: nn.Module, config: RunConfig, data: TrainingData, run_context: RunContext) -> Task:
-        """Return the task of a student, or of a model without teachers."""
+        """Return the task of a student, of a model with peers, or of one alone."""
+        if number := config.distillation.peers:
+            peers = [self.build_model(config, data) for _ in range(number)]
+            weights = weights_of_classes(config.class_weights, data)
+            return mutual_learning(config, model, peers, run_context, weights)
         if not self.teachers:
             return super().build(model, config, data, run_context)
         return distillation(config, model, self.teachers, data, run_context)
@@ -43,9 +49,11 @@ class DistillationRecipe(ClassificationRecipe):
         return distillation_rules(before.distillation, now.distillation)
 
     def identity(self, config: Mapping[str, Any]) -> object:
-        """Return the teachers' fingerprints."""
-        return fingerprints(config)
+        """Return the teachers' fingerprints, or the number of peers."""
+        return identity(config)
 
     def identity_words(self, config: RunConfig) -> str:
-        """Return how a message names the teachers."""
+        """Return how a message names the teachers or the peers."""
+        if config.distillation.peers:
+            return f" and {counted(config.distillation.peers, 'peer')}"
         return " and these teachers" if config.distillation.teachers else ""

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 # The checkpoints' paths; their content is `distillation.fingerprints`.
 HARMLESS = ("distillation.teachers", "distillation.cache")
-_FIXED = ("distillation.fingerprints", "distillation.method", "distillation.unlabelled")
+_FIXED = ("distillation.fingerprints", "distillation.method", "distillation.unlabelled", "distillation.peers")
 # With learned maps to the teachers' features, which exist only where alpha leaves the teachers a weight.
 _FIXED_WITH_FEATURES = (
     *("distillation.alpha", "distillation.alpha_of"),
@@ -20,12 +20,14 @@ _FIXED_WITH_FEATURES = (
 
 def distillation_rules(before: "DistillationConfig", now: "DistillationConfig") -> ResumeRules:
     """Return the rules for a run with the settings `before` that is resumed with those `now`."""
-    unused = () if before.teachers or now.teachers else ("distillation",)
+    unused = () if any(each.teachers or each.peers for each in (before, now)) else ("distillation",)
     with_features = _FIXED_WITH_FEATURES if before.method == "features" else ()
     return ResumeRules((*HARMLESS, *unused), (*_FIXED, *with_features))
 
 
-def fingerprints(config: Mapping[str, Any]) -> object:
-    """Return the fingerprints of the teachers in a plain configuration."""
+def identity(config: Mapping[str, Any]) -> object:
+    """Return the fingerprints of the teachers in a plain configuration, or the number of peers."""
     section = config.get("distillation")
-    return (section.get("fingerprints") if isinstance(section, Mapping) else None) or []
+    if not isinstance(section, Mapping):
+        return []
+    return section.get("fingerprints") or section.get("peers") or []

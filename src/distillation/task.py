@@ -21,6 +21,7 @@ from ..settings.run import RunConfig
 from ..tasks.task import TaskOutput
 from ..training.classification import Classification, weights_of_classes
 from ..utils.errors import UserError
+from ..utils.numbers import counted
 from ..utils.plug_ins import settings_from
 from .cache import CachedTeachers
 from .cache_builder import cached_outputs
@@ -28,6 +29,7 @@ from .losses import attention_transfer_loss, decoupled_kd_loss, ensemble_log_pro
 from .methods import LOGITS, MAPS, Context, MethodModule, compared, find_method
 from .teacher_outputs import OutputSource, TeacherOutputs, refuse_non_finite
 from .teachers import LiveTeachers, Teacher, forward_details, refuse_other_stages
+from .unseen import UnseenClips, unseen_clips
 
 
 class Distillation(Classification):
@@ -44,9 +46,11 @@ class Distillation(Classification):
         known_share: the fraction of training clips whose label may be used.
         class_weights: (K,) how much the label of a clip of each class counts; the teachers' part of the loss is not
             weighted.
+        unseen: the clips that each teacher was not trained on, if each clip is taught by those only.
     """
 
     weights: Tensor
+    weights_by_clip: Tensor | None
     known: Tensor | None
     terms = ("labels", "teachers")
 
@@ -60,8 +64,9 @@ class Distillation(Classification):
         known: Tensor | None = None,
         known_share: float = 1.0,
         class_weights: Tensor | None = None,
+        unseen: UnseenClips | None = None,
     ) -> None:
-        super().__init__(model, config.label_smoothing, config.metrics, class_weights)
+        super().__init__(model, config.used_label_smoothing, config.metrics, class_weights)
         assert isinstance(model, SkeletonClassifier)
         self.config, self.source, self.teachers, self.known_share = config, source, teachers, known_share
         self.distillation = config.distillation
@@ -72,6 +77,8 @@ class Distillation(Classification):
         self.needs_details = compared(self.distillation.method) != LOGITS
         given = torch.tensor(self.distillation.weights or [1.0] * source.clip_shapes.teachers, dtype=torch.float64)
         self.register_buffer("weights", (given / given.sum()).float(), persistent=False)  # (W,)
+        self.unseen, by_clip = unseen, None if unseen is None else unseen.weights(self.weights)
+        self.register_buffer("weights_by_clip", by_clip, persistent=False)  # (clips of the store, W)
         self.register_buffer("known", known, persistent=False)
         # Map the student's features to each teacher's width; with alpha 1 they would get no gradient.
         teaches = min(self._ce_weight(0), self._ce_weight(config.epochs - 1)) < 1
@@ -82,15 +89,23 @@ class Distillation(Classification):
     def begin_epoch(self, epoch: int) -> None:
         """Set alpha and tau of the epoch."""
         self.ce_weight = self._ce_weight(epoch)
-        self.tau = self.distillation.temperature(epoch, self.config.epochs)
+        self.tau = self._temperature(epoch)
 
     def description(self) -> str:
         """Return lines that describe the teachers and the method."""
         how, last = self.distillation, self.config.epochs - 1
         pairs = zip(self.weights.tolist(), self.teachers, strict=True)
         names = [f"teacher: {each}" + ("" if weight == 1 else f", weight {weight:.2f}") for weight, each in pairs]
-        alpha = _course(self._ce_weight(0), self._ce_weight(last))
-        tau = _course(how.temperature(0, last + 1), how.temperature(last, last + 1))
+        if self.unseen is not None:
+            clips = counted(len(self.unseen.training_clips), "clip")
+            answers = [f"{number:,} of {clips}, not seen in its training" for number in self.unseen.counts]
+            names = [f"{name}, answers for {own}" for name, own in zip(names, answers, strict=True)]
+        alpha = course(self._ce_weight(0), self._ce_weight(last))
+        tau = course(self._temperature(0), self._temperature(last))
+        if self._is_smoothed and how.tau_of_smoothed is not None:
+            tau += " (a teacher was trained with label smoothing)"
+        if how.label_smoothing is not None:
+            tau += f", label smoothing {self.label_smoothing:g}"
         shown = "teachers see the student's input"
         if how.fixed_augmentations:
             times = self.config.epochs * self.config.repeats_per_epoch / how.fixed_augmentations
@@ -100,7 +115,15 @@ class Distillation(Classification):
 
     def facts(self) -> dict[str, Any]:
         """Return the teachers and the method for the run's summary."""
-        return {"teachers": [each.facts for each in self.teachers], "distillation": asdict(self.distillation)}
+        used = {"tau": self._temperature(0), "label_smoothing": self.label_smoothing}
+        teachers = [each.facts for each in self.teachers]
+        if self.unseen is not None:
+            pairs = zip(teachers, self.unseen.counts, strict=True)
+            teachers = [{**facts, "answered_clips": number} for facts, number in pairs]
+        return {
+            "teachers": teachers,
+            "distillation": {**asdict(self.distillation), "used": used},
+        }
 
     def forward(self, batch: Batch) -> TaskOutput:
         """Return the loss over a batch, its two terms, and the student's logits."""
@@ -115,19 +138,27 @@ class Distillation(Classification):
             **({"return_details": True} if self.needs_details else {}),
         )
         logits: Tensor = student_output.logits if self.needs_details else student_output  # (N, classes)
-        teacher_outputs = self.source(batch.streams, batch)
+        teacher_outputs, weights = self.source(batch.streams, batch), self._weights_of(batch)
         with torch.autocast(logits.device.type, enabled=False):
             if self.method is None:
-                teacher_loss = self._logit_loss(widened(logits), teacher_outputs, batch.labels)
+                teacher_loss = self._logit_loss(widened(logits), teacher_outputs, weights, batch.labels)
             else:
                 teacher_loss = self._module_loss(self.method, student_output, teacher_outputs, batch.labels)
             if self.needs_details and self.method is None:
                 teacher_loss = teacher_loss + self.distillation.feature_weight * self._detail_loss(
-                    student_output, teacher_outputs
+                    student_output, teacher_outputs, weights
                 )
             label_loss = self._label_loss(logits, batch)
             loss = self.ce_weight * label_loss + (1 - self.ce_weight) * teacher_loss
         return TaskOutput(loss, logits, {"labels": label_loss, "teachers": teacher_loss})
+
+    @property
+    def _is_smoothed(self) -> bool:
+        """Whether a teacher was trained with label smoothing."""
+        return any(each.config.used_label_smoothing > 0 for each in self.teachers)
+
+    def _temperature(self, epoch: int) -> float:
+        return self.distillation.temperature(epoch, self.config.epochs, smoothed=self._is_smoothed)
 
     def _ce_weight(self, epoch: int) -> float:
         return self.distillation.ce_weight(self.config.model.name, epoch, self.config.epochs)
@@ -141,13 +172,25 @@ class Distillation(Classification):
             return self.label_loss(logits, batch)
         return self.mixed_losses(logits, batch, self.known[batch.indices]).mean() / self.known_share
 
-    def _logit_loss(self, logits: Tensor, teacher_outputs: TeacherOutputs, labels: Tensor) -> Tensor:
+    def _weights_of(self, batch: Batch) -> Tensor:
+        """Return the weights of the teachers, (W,), or (N, W) for each clip if it has its own teachers.
+
+        A mixed clip has those of both clips, each with its share: no teacher need be left that has seen neither.
+        """
+        if self.weights_by_clip is None:
+            return self.weights
+        own = self.weights_by_clip[batch.indices]
+        if batch.partners is None or batch.partner_shares is None:
+            return own
+        return torch.lerp(own, own[batch.partners], batch.partner_shares[:, None].to(own.dtype))
+
+    def _logit_loss(self, logits: Tensor, teacher_outputs: TeacherOutputs, weights: Tensor, labels: Tensor) -> Tensor:
         """Return the loss between the student's logits and the teachers'."""
-        teacher = ensemble_log_probabilities(teacher_outputs.logits, self.weights, self.tau)
+        teacher = ensemble_log_probabilities(teacher_outputs.logits, weights, self.tau)
         if self.distillation.method != "dkd":
             return kd_loss(logits, teacher, self.tau)
-        weights = {"target": self.distillation.dkd_target, "others": self.distillation.dkd_others}
-        return decoupled_kd_loss(logits, teacher, labels, self.tau, **weights)
+        parts = {"target": self.distillation.dkd_target, "others": self.distillation.dkd_others}
+        return decoupled_kd_loss(logits, teacher, labels, self.tau, **parts)
 
     def _module_loss(
         self, method: MethodModule, student_output: Any, teacher_outputs: TeacherOutputs, labels: Tensor
@@ -159,12 +202,12 @@ class Distillation(Classification):
         known = labels if method.USES_LABELS else None
         return method.loss(student, teacher_outputs, Context(self.weights, self.tau, known, self.settings))
 
-    def _detail_loss(self, student_output: ForwardDetails, teacher_outputs: TeacherOutputs) -> Tensor:
+    def _detail_loss(self, student_output: ForwardDetails, teacher_outputs: TeacherOutputs, weights: Tensor) -> Tensor:
         """Return the loss between the student's features or activation maps and the teachers'."""
         if self.distillation.method == "features":
             features = widened(student_output.features)
-            return hint_loss([adapter(features) for adapter in self.adapters], teacher_outputs.features, self.weights)
-        return attention_transfer_loss(student_output.activation_maps, teacher_outputs.maps, self.weights)
+            return hint_loss([adapter(features) for adapter in self.adapters], teacher_outputs.features, weights)
+        return attention_transfer_loss(student_output.activation_maps, teacher_outputs.maps, weights)
 
 
 def distillation(
@@ -183,6 +226,7 @@ def distillation(
         UserError: the method needs equal stages and they differ, or the cached outputs are refused.
     """
     method = config.distillation.method
+    unseen = unseen_clips(config, teachers, data) if config.distillation.unseen_only else None
     _refuse_mixing(config.distillation, config.data.augment)
     live = LiveTeachers(teachers, method, run_context.device)
     if config.compile:
@@ -202,13 +246,17 @@ def distillation(
     else:
         outputs = cached_outputs(config, data, live, run_context).open()
         source = CachedTeachers(outputs, live.clip_shapes, data.sampler.indices, run_context.device)
+    known, share = None, 1.0
+    if config.distillation.unlabelled and config.label_fraction < 1:
+        known, share = (
+            torch.zeros(len(data.source.store), dtype=torch.bool),
+            len(data.labelled) / len(data.sampler.indices),
+        )
+        known[torch.from_numpy(data.labelled)] = True
     class_weights = weights_of_classes(config.class_weights, data)
-    if not (config.distillation.unlabelled and config.label_fraction < 1):
-        return Distillation(model, config, source, teachers, class_weights=class_weights)
-    known = torch.zeros(len(data.source.store), dtype=torch.bool)
-    known[torch.from_numpy(data.labelled)] = True
-    share = len(data.labelled) / len(data.sampler.indices)
-    return Distillation(model, config, source, teachers, known=known, known_share=share, class_weights=class_weights)
+    return Distillation(
+        model, config, source, teachers, known=known, known_share=share, class_weights=class_weights, unseen=unseen
+    )
 
 
 def _refuse_mixing(how: DistillationConfig, augment: AugmentConfig) -> None:
@@ -233,6 +281,6 @@ def _refuse_mixing(how: DistillationConfig, augment: AugmentConfig) -> None:
         )
 
 
-def _course(start: float, end: float) -> str:
+def course(start: float, end: float) -> str:
     """Return a value in the first and the last epoch as text."""
     return f"{start:g}" if start == end else f"{start:g} to {end:g}"

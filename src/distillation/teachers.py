@@ -6,7 +6,7 @@ Legend: N clips, C coordinates, T frames, V joints, M bodies.
 import logging
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from ..data.loading.loader import Batch
 from ..evaluation.unusable_clips import unusable
 from ..models.classifier import ForwardDetails, SkeletonClassifier
 from ..models.layers import widened
+from ..models.multi_body import described_streams
 from ..models.registry import count_parameters
 from ..runs.checkpoint import Checkpoint, checkpoint_bytes, parse_checkpoint, weights_checksum
 from ..runs.checkpoint_model import model_of
@@ -47,6 +48,7 @@ class Teacher:
         model: frozen and in evaluation mode.
         accuracy: the primary metric of classification at the checkpoint's epoch, on the test part of that run's
             protocol; NaN if it was not tested.
+        data: the fingerprints of its training data; empty for older checkpoints.
     """
 
     path: str
@@ -54,6 +56,7 @@ class Teacher:
     config: RunConfig
     model: SkeletonClassifier
     accuracy: float
+    data: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -64,17 +67,20 @@ class Teacher:
             "fingerprint": self.fingerprint,
             "model": config.model.name,
             "parameters": count_parameters(self.model),
+            "streams": list(self.model.streams),
             "dataset": config.data.name,
             "split": config.data.split,
             "seed": config.seed,
+            "label_smoothing": config.used_label_smoothing,
             _METRIC.name: finite_or_none(self.accuracy),
         }
 
     def __str__(self) -> str:
         facts = self.facts
+        name = f"{facts['model']}{described_streams(self.config.model)}"
         known = "" if math.isnan(self.accuracy) else f", {self.accuracy:.2f} {_METRIC.title}"
         return (
-            f"{facts['model']} ({facts['parameters']:,} parameters{known} on {facts['dataset']} {facts['split']}, "
+            f"{name} ({facts['parameters']:,} parameters{known} on {facts['dataset']} {facts['split']}, "
             f"seed {facts['seed']})"
         )
 
@@ -139,6 +145,7 @@ def _read(named: str, config: RunConfig, world: World) -> Teacher:
         config=checkpoint.config,
         model=model,
         accuracy=float(checkpoint.metrics.get(f"{prefix}test_{_METRIC.name}", math.nan)),
+        data=dict(checkpoint.data),
     )
 
 
@@ -171,6 +178,10 @@ def _warnings_about(checkpoint: Checkpoint, ours: RunConfig) -> list[str]:
     """Return warnings about a teacher whose training makes the student's result too high, or that is unfinished."""
     theirs = checkpoint.config
     warnings = []
+    if checkpoint.within:
+        warnings.append("is the state of a run that was stopped within an epoch.")
+    if ours.distillation.unseen_only:
+        return warnings  # which clips a teacher was trained on is then known exactly
     if (theirs.data.name, theirs.data.split) != (ours.data.name, ours.data.split):
         warnings.append(
             f"was trained on {theirs.data.name} {theirs.data.split}, perhaps on test clips of the student's "
@@ -184,8 +195,6 @@ def _warnings_about(checkpoint: Checkpoint, ours: RunConfig) -> list[str]:
     held_out = [(each.validation, each.validation_fraction, each.seed) for each in (theirs, ours)]
     if ours.validation == "split" and held_out[0] != held_out[1]:
         warnings.append("has trained on clips that this run holds out: its validation accuracy is too high.")
-    if checkpoint.within:
-        warnings.append("is the state of a run that was stopped within an epoch.")
     return warnings
 
 

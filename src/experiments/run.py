@@ -100,7 +100,7 @@ def train(
     recipe = _recipe(
         config.task,
         config.metrics,
-        has_teachers=bool(config.distillation.teachers),
+        is_distilled=bool(config.distillation.teachers or config.distillation.peers),
         has_weights=config.class_weights != "none",
     )
     device = choose_device(config.device, device_index())
@@ -129,7 +129,7 @@ def train(
         return _run(*_build(config, resume_point, recipe, run_context), on_end)
 
 
-def _recipe(task: str, metrics: Collection[str], *, has_teachers: bool, has_weights: bool) -> TaskRecipe:
+def _recipe(task: str, metrics: Collection[str], *, is_distilled: bool, has_weights: bool) -> TaskRecipe:
     """Return the recipe of a task.
 
     Raises:
@@ -138,10 +138,10 @@ def _recipe(task: str, metrics: Collection[str], *, has_teachers: bool, has_weig
     recipe = get_recipe(task)
     if recipe is None:
         return DistillationRecipe()
-    if has_teachers:
+    if is_distilled:
         raise UserError(
             f"Distillation needs the task {CLASSIFICATION.task}, and the task is {task}. Train it without "
-            f"teachers, or set task={CLASSIFICATION.task}."
+            f"teachers and peers, or set task={CLASSIFICATION.task}."
         )
     if metrics:
         raise UserError(

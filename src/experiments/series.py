@@ -92,6 +92,7 @@ def series_file(kind: str, config: RunConfig, split: str, seeds: Sequence[int] =
     parts += [config.task] if config.task != CLASSIFICATION.task else []
     parts += [f"distilled-{config.distillation.method}"] if config.distillation.teachers else []
     more = "_and_more" if len(seeds) > _SEEDS_NAMED else ""
+    parts += [f"peers-{config.distillation.peers}"] if config.distillation.peers else []
     parts += ["_".join(map(str, seeds[:_SEEDS_NAMED])) + more] if seeds else []
     return Path(config.output_root) / f"{'-'.join(parts)}.json"
 

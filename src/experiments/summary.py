@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..models.multi_body import streams_of
 from ..models.registry import count_parameters
 from ..runs.checkpoint import read_checkpoint
 from ..runs.folder import ALL_EPOCHS, EARLY_STOPPING, RunFolder
@@ -30,6 +31,7 @@ def summarise(trainer: Trainer, logbook: Logbook) -> dict[str, Any]:
         "split": config.data.split,
         "seed": config.seed,
         "parameters": count_parameters(trainer.model),
+        "streams": list(streams_of(config.model)),
         "weights": "trained" if state.average is None else "averaged",
         "validation": config.validation,
         "epochs_trained": state.progress.epoch,

@@ -52,7 +52,7 @@ class BodyFeatures(NamedTuple):
 
 
 class SkeletonClassifier(nn.Module):
-    """Classify a clip from its joint, velocity and bone streams, with one body or several.
+    """Classify a clip from its joint, velocity and bone streams, or some of them, with one body or several.
 
     A family defines its backbone in `body_features`, and the layers `dropout` and `classifier` after it.
 
@@ -99,7 +99,7 @@ class SkeletonClassifier(nn.Module):
         """Return the clip's features (N, D), averaged over the bodies that are present.
 
         Args:
-            streams: `joint`, `velocity`, `bone` and added streams, each (N, C, T, V, M).
+            streams: those of `self.streams`, each (N, C, T, V, M); `joint`, `velocity` and `bone` may be there anyway.
             body_mask: (N, M) bool, which bodies are present; all of them if None.
             body_slots: (B,) the indices n * M + m of the bodies to compute, if known on the host, or the result of
                 `multi_body.padded`. In training absent bodies are always left out, since they would move the
@@ -150,7 +150,7 @@ class SkeletonClassifier(nn.Module):
     ) -> BodyFeatures:
         if not padded or not self.training or body_slots is None or is_traced():
             return self._features(streams, body_slots, joint_mask)
-        clips, *_, most = streams["joint"].shape
+        clips, *_, most = streams[self.streams[0]].shape
         with counting(body_slots < clips * most):
             return self._features(streams, body_slots, joint_mask)
 
@@ -171,11 +171,11 @@ class SkeletonClassifier(nn.Module):
     ) -> tuple[Tensor, Tensor | None]:
         """Refuse an input that does not fit; return the body mask and the body slots to compute."""
         check_streams(streams, body_mask, body_slots, self.coordinates, self.num_joints, self.streams)
-        joint = streams["joint"]
-        if check_values and not self.training and _values_are_there(joint):
+        first = streams[self.streams[0]]
+        if check_values and not self.training and _values_are_there(first):
             multi_body.check_values(streams, body_mask, self.streams)
         if body_mask is None:
-            return torch.ones(joint.shape[0], joint.shape[4], dtype=torch.bool, device=joint.device), body_slots
+            return torch.ones(first.shape[0], first.shape[4], dtype=torch.bool, device=first.device), body_slots
         if body_slots is None and self.training:
             body_slots = present_body_slots(body_mask)
         return body_mask, body_slots

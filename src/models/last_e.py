@@ -77,10 +77,10 @@ class LastEConfig(ModelConfig):
                 )
         if len(set(self.graph_subsets)) < len(self.graph_subsets):
             raise UserError(f"graph_subsets: {self.graph_subsets} should have each subset once.")
-        if self.stream_channels == "wide" and self.added_streams:
+        if self.stream_channels == "wide" and (read := streams_of(self)) != STREAMS:
             raise UserError(
-                f"stream_channels: wide channels are those of {', '.join(STREAMS)}; without added_streams, which has "
-                f"{', '.join(self.added_streams)}."
+                f"stream_channels: wide channels are those of {', '.join(STREAMS)}, and the model reads "
+                f"{', '.join(read)}. Set stream_channels: plain, or leave streams and added_streams out."
             )
 
 
@@ -223,7 +223,7 @@ class MultiScaleTCN(FrameMixing):
 
 
 class LastE(SkeletonClassifier):
-    """Classify a clip from its joint, velocity and bone streams with one backbone.
+    """Classify a clip from its joint, velocity and bone streams, or some of them, with one backbone.
 
     Args:
         config: the sizes.

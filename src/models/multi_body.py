@@ -18,8 +18,14 @@ _HOW = (
 
 
 def streams_of(config: ModelConfig) -> tuple[str, ...]:
-    """Return the names of the streams that a model reads."""
-    return (*STREAMS, *config.added_streams)
+    """Return the names of the streams that a model reads, in one order however they are configured."""
+    return (*(name for name in STREAMS if name in config.streams), *config.added_streams)
+
+
+def described_streams(config: ModelConfig) -> str:
+    """Return the streams of a model for its name in a message, such as " of bone"; empty if it reads the usual ones."""
+    read = streams_of(config)
+    return "" if set(STREAMS) <= set(read) else f" of {' and '.join(read)}"
 
 
 def check_streams(
@@ -32,13 +38,16 @@ def check_streams(
 ) -> None:
     """Refuse an input whose shapes or types do not fit the model.
 
+    Those of joint, velocity and bone that a model does not read may be there too, since they are always derived; they
+    are not looked at.
+
     Raises:
         ValueError: they are not a mapping of tensors, a stream is missing or unknown, a stream is not floating-point
             (N, C, T, V, M) with the model's C and V and at least one frame and body, the streams differ in shape,
             `body_mask` is not bool (N, M), or `body_slots` is not int64 (B,) or comes without `body_mask`.
     """
     wanted = f"(clips, {coordinates}, frames, {joints}, bodies)"
-    if not isinstance(streams, Mapping) or set(streams) != set(names):
+    if not isinstance(streams, Mapping) or not set(names) <= set(streams) <= {*names, *STREAMS}:
         raise ValueError(
             f"The model needs a dict of the streams {', '.join(names)}, each a tensor {wanted}; its input has "
             f"{_described(streams)}.{_HOW}"
@@ -46,15 +55,15 @@ def check_streams(
     for name in names:
         if not isinstance(streams[name], Tensor):
             raise ValueError(f"A stream should be a tensor {wanted}; {name!r} has {_described(streams[name])}.{_HOW}")
-    shape = streams["joint"].shape
+    shape = streams[names[0]].shape
     if len(shape) != 5 or shape[1] != coordinates or shape[3] != joints or shape[2] < 1 or shape[4] < 1:
-        raise ValueError(f"A stream should have the shape {wanted}; 'joint' has {tuple(shape)}.{_HOW}")
+        raise ValueError(f"A stream should have the shape {wanted}; {names[0]!r} has {tuple(shape)}.{_HOW}")
     for name in names:
         if not streams[name].is_floating_point():
             raise ValueError(f"A stream should hold floating-point numbers; {name!r} holds {streams[name].dtype}.")
         if streams[name].shape != shape:
             raise ValueError(
-                f"The streams differ in shape: 'joint' {tuple(shape)}, {name!r} {tuple(streams[name].shape)}."
+                f"The streams differ in shape: {names[0]!r} {tuple(shape)}, {name!r} {tuple(streams[name].shape)}."
             )
     _check_presence(body_mask, body_slots, (shape[0], shape[4]))
 

@@ -3,7 +3,7 @@
 `from_fused` copies the weights of a model from `last.create_model`; the two then compute the same. The plain models are
 the reference for tests and benchmarks. They are not artificially slow: this is a careful first implementation.
 
-Legend: N clips, M bodies, B = N*M folded bodies, S streams (3), K fixed graph subsets, C channels, T frames,
+Legend: N clips, M bodies, B = N*M folded bodies, S streams (3 or fewer), K fixed graph subsets, C channels, T frames,
 V joints, H heads, E channels of a head, D features.
 """
 
@@ -18,7 +18,6 @@ from torch.nn import functional
 from .last_e import DirectionalGCNConv, LastE, MultiScaleTCN, StreamFusion
 from .last_v2 import AdaptiveGCNConv, Backbone, JointSimilarity, LastV2, LinearAttentionTCN, SeparableTCN
 from .layers import Block, STJointAttention
-from .multi_body import STREAMS
 
 
 class PlainJointAttention(nn.Module):
@@ -40,7 +39,7 @@ class PlainJointAttention(nn.Module):
 class PlainStreamFusion(nn.Module):
     """Lift each stream with the shared stem, and blend the streams with a softmax per channel.
 
-    The stem takes the streams stacked, since its BatchNorm is defined over all three together.
+    The stem takes the streams stacked, since its BatchNorm is defined over all of them together.
     """
 
     def __init__(self, fused: StreamFusion) -> None:
@@ -51,11 +50,13 @@ class PlainStreamFusion(nn.Module):
 
     def forward(self, streams: Mapping[str, Tensor]) -> Tensor:
         """(B, coordinates, T, V) per stream -> (B, C, T, V)."""
-        normed = [self.input_norms[name](streams[name]) for name in STREAMS]
+        normed = [norm(streams[name]) for name, norm in self.input_norms.items()]
         lifted = torch.relu(self.norm(self.stem(torch.cat(normed))))  # (S*B, C, T, V)
         weights = self.alpha.softmax(dim=0)[:, :, None, None]  # (S, C, 1, 1)
-        joint, velocity, bone = lifted.chunk(len(STREAMS))
-        blended: Tensor = weights[0] * joint + weights[1] * velocity + weights[2] * bone
+        weighted = map(torch.mul, weights, lifted.chunk(len(normed)))
+        blended = next(weighted)
+        for each in weighted:
+            blended = blended + each
         return blended if self.joint_embedding is None else blended + self.joint_embedding[:, None]
 
 
@@ -253,18 +254,19 @@ class PlainLastV2(nn.Module):
 
     def __init__(self, fused: LastV2) -> None:
         super().__init__()
-        self.backbones = nn.ModuleDict({name: _plain_backbone(fused.backbones[name]) for name in STREAMS})
+        self.backbones = nn.ModuleDict({name: _plain_backbone(fused.backbones[name]) for name in fused.streams})
         self.dropout = deepcopy(fused.dropout)
-        weights = fused.classifier.weight.chunk(len(STREAMS), dim=1)  # S of (classes, C)
+        weights = fused.classifier.weight.chunk(len(fused.streams), dim=1)  # S of (classes, C)
         heads = [_with_weight(nn.Linear(weight.shape[1], weight.shape[0], bias=False), weight) for weight in weights]
-        self.heads = nn.ModuleDict(dict(zip(STREAMS, heads, strict=True)))
+        self.heads = nn.ModuleDict(dict(zip(fused.streams, heads, strict=True)))
         self.bias = deepcopy(fused.classifier.bias)  # of the sum, not of each head
 
     def forward(self, streams: Mapping[str, Tensor], body_mask: Tensor) -> Tensor:
         """(N, coordinates, T, V, M) per stream, (N, M) -> (N, classes)."""
         logits: Tensor = self.bias
-        for name, stream in _fold(streams).items():
-            features = _average(self.backbones[name](stream), body_mask)  # (N, C)
+        folded = _fold(streams)
+        for name, backbone in self.backbones.items():
+            features = _average(backbone(folded[name]), body_mask)  # (N, C)
             logits = logits + self.heads[name](self.dropout(features))
         return logits
 
@@ -305,7 +307,7 @@ def _plain_backbone(backbone: nn.Module) -> nn.Module:
 
 def _fold(streams: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """(N, C, T, V, M) -> (B, C, T, V), for each stream."""
-    return {name: streams[name].permute(0, 4, 1, 2, 3).flatten(0, 1) for name in STREAMS}
+    return {name: stream.permute(0, 4, 1, 2, 3).flatten(0, 1) for name, stream in streams.items()}
 
 
 def _average(features: Tensor, body_mask: Tensor) -> Tensor:

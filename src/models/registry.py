@@ -66,7 +66,8 @@ def build_model(config: ModelConfig, num_classes: int, layout: Layout | str) -> 
     model: SkeletonClassifier = _classes(config.family)[1](config, joints, num_classes)
     if model.streams != streams_of(config):
         raise UserError(
-            f"model.added_streams: the family {config.family} only reads the streams {', '.join(model.streams)}."
+            f"model.streams, model.added_streams: the family {config.family} reads the streams "
+            f"{', '.join(model.streams)} and no others, not {', '.join(streams_of(config))}."
         )
     model.facts = ModelFacts(config.name, joints, added_streams=config.added_streams)
     return model

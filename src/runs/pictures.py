@@ -93,7 +93,9 @@ def _curve_facts(run: Run, test_clips: int | None) -> CurveFacts:
 
 
 def _label_loss(config: Mapping[str, Any]) -> str:
-    smoothing = config.get("label_smoothing", 0)
+    used = config.get("distillation.teachers") or config.get("distillation.peers")
+    smoothing = config.get("distillation.label_smoothing") if used else None
+    smoothing = config.get("label_smoothing", 0) if smoothing is None else smoothing
     smoothed = isinstance(smoothing, float | int) and smoothing > 0
     return f"loss with label smoothing {smoothing:g}" if smoothed else "cross-entropy"
 

@@ -262,7 +262,7 @@ def _settings(run: Run) -> dict[str, Any]:
         if not _LEFT_OUT.fullmatch(key)
         and value not in ("", [], {})
         and (not key.startswith(protocol) or key.startswith(f"{protocol}{split}."))
-        and (run.teachers or not key.startswith("distillation."))
+        and (run.teachers or run.config.get("distillation.peers") or not key.startswith("distillation."))
         and (run.config.get("data.intervals.file") or not key.startswith("data.intervals."))
     }
     return {key: _shortened(key, used[key]) for key in sorted(used)}

@@ -20,6 +20,10 @@ class DistillationConfig:
             run recognises its teachers.
         alpha_of: the weight of the cross-entropy by the student's name; `alpha`, if set, overrides it.
         alpha_other: that weight for a student that is not in `alpha_of`.
+        tau_of_smoothed: the temperature instead of `tau` if a teacher was trained with label smoothing.
+        label_smoothing: the student's label smoothing instead of the run's.
+        peers: how many further networks of the same model learn with the reported one, and from each other.
+        unseen_only: whether each clip is taught only by the teachers that were not trained on it.
     """
 
     teachers: list[str] = field(default_factory=list)
@@ -33,10 +37,14 @@ class DistillationConfig:
     alpha_end: Annotated[float, Interval(ge=0.0, le=1.0)] | None = None
     tau: Annotated[float, Interval(ge=0.01, le=1000.0)] = 4.0
     tau_end: Annotated[float, Interval(ge=0.01, le=1000.0)] | None = None
+    tau_of_smoothed: Annotated[float, Interval(ge=0.01, le=1000.0)] | None = None
+    label_smoothing: Annotated[float, Interval(ge=0.0, le=0.99)] | None = None
     dkd_target: Annotated[float, Interval(ge=0.0, le=1e6)] = 1.0
     dkd_others: Annotated[float, Interval(ge=0.0, le=1e6)] = 8.0
     feature_weight: Annotated[float, Interval(ge=0.0, le=1e6)] = 1.0
     unlabelled: bool = False
+    unseen_only: bool = False
+    peers: Annotated[int, Interval(ge=0, le=16)] = 0
     fixed_augmentations: Annotated[int, Interval(ge=0, le=10_000)] = 0
     cached: bool = False
     cache: str = ""
@@ -50,6 +58,16 @@ class DistillationConfig:
         if self.unlabelled and self.method == "dkd":
             raise UserError(
                 "distillation.unlabelled needs a method without labels: --method kl, features or attention."
+            )
+        if self.peers and (self.teachers or self.method != "kl"):
+            raise UserError(
+                f"distillation.peers: {self.peers} networks learn from each other by the method kl, without teachers. "
+                "Set distillation.peers=0, or leave --teacher and --method out."
+            )
+        if self.unseen_only and self.method not in METHODS:
+            raise UserError(
+                f"distillation.unseen_only needs teachers with other weights for each clip, which the method "
+                f"{self.method} does not have. Use --method {', '.join(METHODS[:-1])} or {METHODS[-1]}."
             )
         if self.weights and len(self.weights) != len(self.teachers):
             raise UserError(
@@ -71,9 +89,10 @@ class DistillationConfig:
             )
         return _between(start, self.alpha_end, epoch, epochs)
 
-    def temperature(self, epoch: int, epochs: int) -> float:
-        """Return `tau` in an epoch."""
-        return _between(self.tau, self.tau_end, epoch, epochs)
+    def temperature(self, epoch: int, epochs: int, *, smoothed: bool = False) -> float:
+        """Return `tau` in an epoch; `smoothed` tells whether a teacher was trained with label smoothing."""
+        start = self.tau_of_smoothed if smoothed and self.tau_of_smoothed is not None else self.tau
+        return _between(start, self.tau_end, epoch, epochs)
 
 
 def _between(start: float, end: float | None, epoch: int, epochs: int) -> float:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from ..utils.errors import UserError
 from ..utils.limits import Interval, Lengths
@@ -19,12 +19,14 @@ class ModelConfig:
     """Name and family of a model; each family adds its own sizes.
 
     Attributes:
-        added_streams: the streams that it reads in addition to joint, velocity and bone: modules of the package
+        streams: those of joint, velocity and bone that it reads, in any order.
+        added_streams: the streams that it reads in addition to these: modules of the package
             `data.loading.added_streams` by name, each with its settings.
     """
 
     name: str = ""
     family: str = ""
+    streams: list[Literal["joint", "velocity", "bone"]] = field(default_factory=lambda: ["joint", "velocity", "bone"])
     added_streams: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
@@ -46,9 +48,13 @@ def check_complete(config: ModelConfig) -> None:
     """Refuse a configuration without sizes, such as that of a YAML without them.
 
     Raises:
-        UserError: a list that needs one entry per stage is empty.
+        UserError: a list that needs one entry per stage is empty, or the model reads no stream.
     """
-    sizes = [each.name for each in fields(config) if each.name not in switches_of(config)]
+    if not config.streams and not config.added_streams:
+        raise UserError(
+            f"The model {config.name} reads no stream. Give model.streams at least one of joint, velocity and bone."
+        )
+    sizes = [each.name for each in fields(config) if each.name not in (*switches_of(config), "streams")]
     if empty := [f"model.{name}" for name in sizes if getattr(config, name) == []]:
         raise UserError(
             f"The model {config.name} has no sizes: {', '.join(empty)} should be lists with one entry for each stage."

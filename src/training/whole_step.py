@@ -49,6 +49,7 @@ def refuse_contradictions(config: RunConfig, processes: int) -> None:
         f"{processes} processes": processes > 1,
         "--compile": config.compile,
         "teachers": bool(config.distillation.teachers),
+        "distillation.peers": config.distillation.peers > 0,
         "model.recompute=true": bool(getattr(config.model, "recompute", False)),
         f"gradient_accumulation_steps={config.gradient_accumulation_steps}": config.gradient_accumulation_steps > 1,
     }

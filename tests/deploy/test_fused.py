@@ -96,6 +96,13 @@ def test_switches_of_the_architecture_are_folded(switches: list[str], layout: st
         assert_equal(model, data, joints[:, :, :frames])
 
 
+@pytest.mark.parametrize("streams", [["joint"], ["velocity"], ["bone"], ["joint", "bone"]])
+def test_a_model_of_some_streams_is_folded(streams: list[str]) -> None:
+    joints = clips(12, bodies=2)
+    joints[0, :, 3:5, 4] = torch.nan
+    assert_equal(trained(**TINY, streams=streams), DataConfig(), joints)
+
+
 def test_every_layout_is_folded() -> None:
     assert_equal(trained(layout="sbu15", **TINY), DataConfig(layout="sbu15"), clips(12, joints=15))
 

@@ -189,11 +189,48 @@ def test_alpha_and_tau_go_in_equal_steps_to_where_they_should(tiny_config: MakeC
     assert how.ce_weight("nano_e", 0, 1) == 0.2
 
 
+@pytest.mark.parametrize(("smoothing", "tau"), [("0", 4.0), ("0.1", 1.0)])
+def test_a_teacher_trained_with_label_smoothing_gets_its_own_temperature(
+    tiny_config: MakeConfig, teacher: Path, tmp_path: Path, smoothing: str, tau: float
+) -> None:
+    sharp = changed_copy(teacher, tmp_path / "sharp.pth", label_smoothing=0.0)
+    other = changed_copy(teacher, tmp_path / "other.pth", label_smoothing=float(smoothing))
+    task = task_of(tiny_config(taught_by(sharp, other), "distillation.tau_of_smoothed=1"))
+    assert (task.tau, task.facts()["distillation"]["used"]["tau"]) == (tau, tau)
+    assert ("tau 1 (a teacher was trained with label smoothing)" in task.description()) == (tau == 1.0)
+    assert task_of(tiny_config(taught_by(sharp, other))).tau == 4.0
+
+
+def test_a_distilled_teachers_label_smoothing_is_that_of_its_distillation(
+    tiny_config: MakeConfig, teacher: Path, tmp_path: Path
+) -> None:
+    how = replace(DistillationConfig(), teachers=["its own"], label_smoothing=0.0)
+    path = changed_copy(teacher, tmp_path / "distilled.pth", distillation=how)
+    task = task_of(tiny_config(taught_by(path), "distillation.tau_of_smoothed=1"))
+    assert (task.tau, task.teachers[0].facts["label_smoothing"]) == (4.0, 0.0)
+
+
+def test_a_students_labels_need_not_be_smoothed_beside_its_teachers(tiny_config: MakeConfig, teacher: Path) -> None:
+    task = task_of(tiny_config(taught_by(teacher), "distillation.label_smoothing=0"))
+    logits, labels = torch.randn(4, 3), torch.tensor([0, 1, 2, 0])
+    assert torch.equal(task.cross_entropy(logits, labels), torch.nn.functional.cross_entropy(logits, labels))
+    assert ", label smoothing 0;" in task.description()
+    assert task.facts()["distillation"]["used"]["label_smoothing"] == 0
+    assert task_of(tiny_config(taught_by(teacher))).label_smoothing == 0.1
+    assert tiny_config("distillation.label_smoothing=0").used_label_smoothing == 0.1  # it has no teachers
+
+
 def test_alpha_is_the_students_own_by_default(tiny_config: MakeConfig) -> None:
     how = tiny_config().distillation
     found = {name: how.ce_weight(name, 0, 70) for name in ("nano_e", "small_e", "base_e", "large_e")}
     assert found == {"nano_e": 0.7, "small_e": 0.6, "base_e": 0.5, "large_e": 0.5}
     assert (how.tau, how.method) == (4.0, "kl")
+
+
+def task_of(config: RunConfig) -> Distillation:
+    config, teachers = load_teachers(config, ALONE)
+    data = training_data(config, find_store(config.data, Path(config.data_root)))
+    return distillation(config, DistillationRecipe().build_model(config, data), teachers, data, RUN_CONTEXT)
 
 
 SKIPS = dict.fromkeys(("inputs", "losses", "gradients", "overflows"), 0)

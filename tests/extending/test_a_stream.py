@@ -107,8 +107,9 @@ def test_a_family_that_reads_three_streams_alone_is_refused_another(
     plug_in: Callable[[ModuleType, Path], None],
 ) -> None:
     plug_in(families, Path(__file__).with_name("frame_mlp.py"))
-    with pytest.raises(UserError, match="family frame_mlp only reads the streams joint, velocity, bone"):
-        last.create_model(Path(__file__).with_name("mlp_small.yaml"), added_streams={"acceleration": {}})
+    for streams in ({"added_streams": {"acceleration": {}}}, {"streams": ["bone"]}):
+        with pytest.raises(UserError, match="family frame_mlp reads the streams joint, velocity, bone and no others"):
+            last.create_model(Path(__file__).with_name("mlp_small.yaml"), **streams)
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,36 @@ def build(request: pytest.FixtureRequest) -> Build:
     return build
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("read", [["bone"], ["velocity", "joint"]])
+def test_a_model_of_some_streams_needs_and_uses_only_those(family: str, read: list[str]) -> None:
+    sizes = {"channels": [8, 16, 32], "blocks": [1, 1, 1], "dropout": 0.0, "block_dropout": 0.0, "streams": read}
+    torch.manual_seed(7)
+    model = settled(opened(last.create_model(family, num_classes=5, **sizes)))
+    streams = random_streams()
+    own = {name: streams[name] for name in read}
+    assert model.streams == tuple(name for name in STREAMS if name in read)
+    assert torch.equal(model(own), model(streams))
+    others = {name: stream if name in read else torch.full_like(stream, torch.nan) for name, stream in streams.items()}
+    assert torch.equal(model(own), model(others))
+    model.train()(streams, torch.ones(2, 2, dtype=torch.bool)).sum().backward()
+    assert all(each.grad is not None for each in model.parameters())
+    del streams[read[0]]
+    with pytest.raises(ValueError, match=f"needs a dict of the streams {', '.join(model.streams)}, each"):
+        model(streams)
+
+
+def test_a_model_of_all_streams_is_the_same_however_they_are_listed() -> None:
+    found = []
+    for streams in (["joint", "velocity", "bone"], ["bone", "joint", "velocity"]):
+        torch.manual_seed(0)
+        found.append(last.create_model("nano_e", num_classes=3, streams=streams).state_dict())
+    torch.manual_seed(0)
+    found.append(last.create_model("nano_e", num_classes=3).state_dict())
+    assert all(list(each) == list(found[0]) for each in found)
+    assert all(torch.equal(value, each[name]) for each in found for name, value in found[0].items())
+
+
 @pytest.mark.parametrize("garbage", [0.0, 1e6, torch.nan])
 def test_what_an_absent_body_holds_does_not_matter_in_training(build: Build, garbage: float) -> None:
     model, streams = build().train(), random_streams()

@@ -281,6 +281,7 @@ def test_missing_joints_have_no_part_in_the_statistics_of_any_of_the_six_channel
         torch.testing.assert_close(norm.running_var, 0.9 + 0.1 * there.var(dim=0), **EXACT)
 
 
-def test_added_streams_have_no_wide_channels() -> None:
-    with pytest.raises(UserError, match="stream_channels: wide channels are those of joint, velocity, bone; without"):
-        built("stream_channels", added_streams={"acceleration": {}})
+@pytest.mark.parametrize("other", [{"added_streams": {"acceleration": {}}}, {"streams": ["joint", "bone"]}], ids=str)
+def test_other_streams_than_the_three_have_no_wide_channels(other: dict[str, object]) -> None:
+    with pytest.raises(UserError, match="stream_channels: wide channels are those of joint, velocity, bone, and the"):
+        built("stream_channels", **other)

@@ -46,6 +46,16 @@ def test_plain_model_gives_the_same_logits_in_evaluation(name: str) -> None:
     torch.testing.assert_close(plain.from_fused(model)(streams, valid), model(streams, valid), **EXACT)
 
 
+def test_plain_model_reads_the_same_streams(name: str) -> None:
+    torch.manual_seed(0)
+    model = last.create_model(name, num_classes=5, **TINY[name], streams=["joint", "bone"]).double()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn_like(parameter), alpha=0.1)
+    streams, valid = random_streams(), torch.ones(3, 1, dtype=torch.bool)
+    torch.testing.assert_close(plain.from_fused(model.eval())(streams, valid), model(streams, valid), **EXACT)
+
+
 def test_plain_model_gives_the_same_logits_and_gradients_in_training(name: str) -> None:
     model = tiny_model(name)
     reference = plain.from_fused(model)

@@ -160,6 +160,14 @@ def facts(run: RunFolder, drawn: dict[str, tuple[object, ...]]) -> CurveFacts:
     return found
 
 
+def test_the_curve_of_a_distilled_run_names_the_label_smoothing_beside_its_teachers(
+    tiny_config: MakeConfig, teacher: Path, drawn: dict[str, tuple[object, ...]]
+) -> None:
+    how = (f"distillation.teachers=[{teacher}]", "distillation.label_smoothing=0.05")
+    shown_facts = facts(experiment.train(tiny_config("epochs=1", *how)).run, drawn)
+    assert shown_facts.part == ("train_labels_loss", "the labels' loss with label smoothing 0.05")
+
+
 @pytest.mark.parametrize(
     ("overrides", "train"),
     [

@@ -1,0 +1,224 @@
+"""Which teachers were not trained on a clip, so that each clip is taught by those only: cross-fitting.
+
+A teacher knows its training clips by heart, and its outputs on them tell little more than the labels. With folds each
+clip has teachers that never saw it (Dao, Kamath, Syrgkanis, Mackey, Knowledge Distillation as Semiparametric Inference,
+ICLR 2021).
+
+Legend: S clips of the store, W teachers.
+"""
+
+import logging
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..data.loading.confidences import is_same_store
+from ..data.loading.run_data import TrainingData, training_clips
+from ..data.store.fingerprints import data_fingerprints
+from ..data.store.protocols import Split, labelled, split
+from ..data.store.reader import Store
+from ..data.store.recordings import recordings_of
+from ..runs.folder import RunFolder
+from ..runs.shipped_weights import is_shipped
+from ..settings.data import DataConfig, ProtocolConfig
+from ..settings.run import RunConfig
+from ..utils.errors import UserError
+from ..utils.numbers import counted
+from ..utils.program import program
+from .teachers import Teacher
+
+_log = logging.getLogger(__name__)
+
+_SHOWN = 3
+_FOLDS = 5  # in a command that is suggested
+_FEWEST_SUBJECTS = 2
+_SELECTED_BY = {"camera": "cameras", "subject": "subjects", "setup": "setups"}  # keys of `data.select`
+
+
+@dataclass(frozen=True)
+class UnseenClips:
+    """The clips that each teacher was not trained on.
+
+    Attributes:
+        mask: (S, W) bool.
+        training_clips: the indices of the student's training clips, each of which a teacher has not seen.
+    """
+
+    mask: Tensor
+    training_clips: Tensor
+
+    @property
+    def counts(self) -> list[int]:
+        """Return how many of the student's training clips each teacher answers for."""
+        found: list[int] = self.mask[self.training_clips].sum(dim=0).tolist()
+        return found
+
+    def weights(self, given: Tensor) -> Tensor:
+        """Return the weights (S, W) of the teachers for each clip, whose sum is one; `given` (W,) are those of all.
+
+        A clip that every teacher has seen, which the student is not trained on, has zeros.
+        """
+        own = given * self.mask
+        return own / own.sum(dim=1, keepdim=True).clamp(min=torch.finfo(own.dtype).tiny)
+
+
+def unseen_clips(config: RunConfig, teachers: Sequence[Teacher], data: TrainingData) -> UnseenClips:
+    """Return which clips of the student's store each teacher was not trained on.
+
+    Args:
+        config: the configuration of the student's run.
+        teachers: the teachers, whose training clips follow from their own configurations.
+        data: the student's data.
+
+    Raises:
+        UserError: the training clips of a teacher cannot be known, a teacher was trained on clips that test the
+            student, or every teacher was trained on some clip of the student's.
+    """
+    store, recordings = data.source.store, recordings_of(data.source.store.clips)
+    parts = split(store.clips, config.data)
+    trained = []
+    for teacher in teachers:
+        learned = _training_clips(teacher, store, config.data.min_confidence)
+        _refuse_tested(teacher, learned, parts, config.data, store)
+        _warn(teacher, learned, config, parts, data)
+        trained.append(np.isin(recordings, recordings[learned]))  # neighbouring clips of a recording are alike
+    seen = np.stack(trained, axis=1)  # (S, W)
+    used = data.sampler.indices
+    _refuse_known(used.numpy()[seen[used.numpy()].all(axis=1)], teachers, config.data, parts, data)
+    return UnseenClips(torch.from_numpy(~seen), used)
+
+
+def _training_clips(teacher: Teacher, store: Store, min_confidence: float) -> NDArray[np.int64]:
+    """Return the indices in the student's store of the clips whose labels a teacher was trained with.
+
+    Raises:
+        UserError: they cannot be known.
+    """
+    theirs, unknown = teacher.config, ""
+    if theirs.distillation.teachers:
+        unknown = "it was distilled, and what its own teachers were trained on is not recorded"
+    elif not {"store", "protocol"} <= teacher.data.keys():
+        unknown = "an older version wrote its checkpoint, without fingerprints of its data"
+    elif not is_same_store(teacher.data["store"], store, min_confidence):
+        unknown = f"it was trained on another store than {store.path}"
+    else:
+        parts = split(store.clips, theirs.data)
+        found = data_fingerprints(store, parts, theirs.data.skeleton)["protocol"]
+        if found == teacher.data["protocol"]:
+            train, _ = training_clips(theirs, store, parts, warns=False)
+            return labelled(store.clips, train, theirs.label_fraction)
+        unknown = f"its protocol {theirs.data.split} divides the clips differently now"
+    raise UserError(
+        f"distillation.unseen_only needs to know the training clips of the teacher {teacher.path}, and {unknown}. Use "
+        "teachers that were trained on labels alone, on the student's store, or set distillation.unseen_only=false."
+    )
+
+
+def _refuse_tested(teacher: Teacher, learned: NDArray[np.int64], parts: Split, about: DataConfig, store: Store) -> None:
+    """Refuse a teacher that was trained on clips that test the student.
+
+    Raises:
+        UserError: it was.
+    """
+    both = np.intersect1d(learned, parts.test)
+    if not len(both):
+        return
+    remedy = _selection(about, parts, store)
+    raise UserError(
+        f"The teacher {teacher.path} was trained on {len(both):,} of the {counted(len(parts.test), 'clip')} that test "
+        f"the student ({about.name} {about.split}), so the student's accuracy would be too high. Train it "
+        f"on the student's training clips only{f', with --set {remedy}' if remedy else ''}."
+    )
+
+
+def _warn(teacher: Teacher, learned: NDArray[np.int64], config: RunConfig, parts: Split, data: TrainingData) -> None:
+    """Log a warning of a teacher that knows labels that the student may not use."""
+    _, held_out = training_clips(config, data.source.store, parts, warns=False)
+    if number := len(np.intersect1d(learned, held_out)):
+        _log.warning(
+            "The teacher %s was trained on %s of %d that this run holds out: its validation accuracy is too high.",
+            *(teacher.path, counted(number, "clip"), len(held_out)),
+        )
+    more = np.setdiff1d(np.intersect1d(learned, parts.train), np.union1d(data.labelled, held_out))
+    if config.label_fraction < 1 and len(more):
+        _log.warning(
+            "The teacher %s was trained with the labels of %s whose labels the student may not use "
+            "(label_fraction: %g): its outputs contain information from more labels than that.",
+            *(teacher.path, counted(len(more), "clip"), config.label_fraction),
+        )
+    origin = teacher.config.init_from
+    if origin and not is_shipped(Path(origin)):
+        _log.warning(
+            "The teacher %s began with the weights of %s. If those were trained on clips of the student, it has seen "
+            "them, and distillation.unseen_only does not know it.",
+            *(teacher.path, origin),
+        )
+
+
+def _refuse_known(
+    known: NDArray[np.int64], teachers: Sequence[Teacher], about: DataConfig, parts: Split, data: TrainingData
+) -> None:
+    """Refuse training clips that every teacher was trained on; `known` are their indices.
+
+    Raises:
+        UserError: there are some.
+    """
+    if not len(known):
+        return
+    store = data.source.store
+    names = [str(name) for name in store.clips["name"][known[:_SHOWN]]]
+    shown = ", ".join(names) + (", ..." if len(known) > _SHOWN else "")
+    raise UserError(
+        f"distillation.unseen_only: of {counted(len(data.sampler.indices), 'training clip')}, {len(known):,} "
+        f"({shown}) have no teacher that was not trained on them. {_remedy(teachers, about, parts, store)}"
+    )
+
+
+def _remedy(teachers: Sequence[Teacher], data: DataConfig, parts: Split, store: Store) -> str:
+    """Return the commands that train the missing teachers."""
+    recipe = _recipe(teachers[0])
+    rules = [_rule(each) for each in teachers]
+    divisions = {(rule.by, rule.folds) for rule in rules}
+    by, folds = divisions.pop()
+    missing = sorted(set(range(1, folds + 1)) - {rule.fold for rule in rules})
+    if not divisions and missing:
+        command = f"{program()} train {recipe} --split_by {by} --folds {folds} --fold"
+        what = "teacher of this fold" if len(missing) == 1 else "teachers of these folds"
+        commands = "\n".join(f"  {command} {fold}" for fold in missing)
+        return f"Add the {what} with --teacher; to train it:\n{commands}"
+    subjects = np.unique(store.clips["subject"][parts.train])
+    by = "subject" if np.count_nonzero(subjects) >= _FEWEST_SUBJECTS else "file"
+    selection = _selection(data, parts, store)
+    return (
+        f"Train a teacher for each of {_FOLDS} folds of the training clips, and name them all with --teacher:\n"
+        f"  {program()} train {recipe} --split_by {by} --folds {_FOLDS}"
+        f"{f' --set {selection}' if selection else ''}"
+    )
+
+
+def _recipe(teacher: Teacher) -> str:
+    """Return the options with which a teacher's training is repeated: its run's configuration, if it is there."""
+    recorded = Path(teacher.path).parent.parent / RunFolder.CONFIG
+    if recorded.exists():
+        return f"--config {shlex.quote(str(recorded))}"
+    return f"--model {teacher.config.model.name} --dataset {teacher.config.data.name}"
+
+
+def _rule(teacher: Teacher) -> ProtocolConfig:
+    """Return the rule of a teacher's protocol; one without folds if it is a list of the source."""
+    return teacher.config.data.protocols.get(teacher.config.data.split, ProtocolConfig())
+
+
+def _selection(data: DataConfig, parts: Split, store: Store) -> str:
+    """Return the setting that selects the student's training clips; empty if no single one does."""
+    rule = data.protocols.get(data.split)
+    if rule is None or rule.folds or rule.by not in _SELECTED_BY:
+        return ""
+    values = np.unique(store.clips[rule.by][parts.train]).tolist()
+    return f"data.select.{_SELECTED_BY[rule.by]}=[{','.join(map(str, values))}]"
