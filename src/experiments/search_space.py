@@ -151,7 +151,7 @@ def draw(settings: Sequence[SearchedSetting]) -> Iterator[Mapping[str, str]]:
     fewer still (Bergstra and Bengio, JMLR 13, 2012). This one is Sobol's, scrambled: any number of further candidates
     fills the gaps between those that there are.
     """
-    sequence = SobolEngine(len(settings), scramble=True, seed=0)
+    sequence = SobolEngine(len(settings), scramble=True, seed=0)  # type: ignore[no-untyped-call]
     while True:
         for positions in sequence.draw(_DRAWN_AT_ONCE, dtype=torch.float64).tolist():
             yield {each.key: each.value_at(position) for each, position in zip(settings, positions, strict=True)}

@@ -130,9 +130,7 @@ def test_a_budget_that_is_too_small_for_one_run_is_refused_with_its_time(
         return Stop.TIME
 
     passing_time.fails = stopped
-    with pytest.raises(
-        UserError, match=r"--budget_hours 0\.01 is too small: one run of 1 epoch did not end in"
-    ):
+    with pytest.raises(UserError, match=r"--budget_hours 0\.01 is too small: one run of 1 epoch did not end in"):
         run_search(search_plan(budget_hours=0.01), 1)
 
 
