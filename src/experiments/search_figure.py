@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..plots import figures
+from ..utils.numbers import counted
 from .search_plan import Search
 from .search_results import Stage, Standing, values_of_candidate
 from .search_space import SearchedSetting
@@ -48,7 +49,9 @@ def _draw_panel(axes: "Axes", search: Search, standing: Standing, setting: Searc
     for stage in standing.stages:
         colour = _COLOURS[search.lengths.index(stage.epochs) % len(_COLOURS)]
         points = _points(search, stage, setting)
-        axes.plot(*zip(*points, strict=True), "o", color=colour, label=f"{stage.epochs} epochs") if points else None
+        axes.plot(
+            *zip(*points, strict=True), "o", color=colour, label=counted(stage.epochs, "epoch")
+        ) if points else None
         own = stage.results[0].together
         if own.known:
             axes.axhline(own.mean, color=colour, linewidth=1.0, linestyle=(0, (4, 3)), zorder=0)
@@ -59,6 +62,9 @@ def _draw_panel(axes: "Axes", search: Search, standing: Standing, setting: Searc
         axes.set_xlim(-0.5, len(setting.values) - 0.5)
     elif setting.logarithmic:
         axes.set_xscale("log")
+        ticks = [setting.low, math.sqrt(setting.low * setting.high), setting.high]
+        axes.set_xticks(ticks, [f"{each:.2g}" for each in ticks])
+        axes.minorticks_off()
 
 
 def _points(search: Search, stage: Stage, setting: SearchedSetting) -> list[tuple[float, float]]:

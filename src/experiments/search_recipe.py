@@ -6,6 +6,7 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
+from ..runs.resume import covers
 from ..utils.config import YAML_ENDINGS, file_layer, named_layer, override_layer, set_nested
 from ..utils.program import program
 from ..utils.yaml_text import yaml_of
@@ -14,7 +15,7 @@ from .sweep_plan import OF_ALL, key_of
 from .sweep_results import METRIC, VariantResult
 
 RECIPE_FILE = "best.yaml"
-_OF_THE_SEARCH = (*OF_ALL, "data.select")  # settings that chose the clips of the search
+_OF_THE_SEARCH = (*OF_ALL, "data.select", "epochs")  # settings of all runs that decided on clips and lengths only
 _OF_TRAINING = ("epochs", "batch_size", "amp", "compile")  # flags that belong to a recipe
 
 
@@ -59,12 +60,8 @@ def recipe_text(search: Search, best: Candidate, epochs: int, result: VariantRes
 
 
 def _kept_settings(search: Search) -> list[str]:
-    """Return the settings of all runs but those that chose the clips of the search."""
-    return [text for text in search.spec.settings if not _chose_clips(key_of(text))]
-
-
-def _chose_clips(key: str) -> bool:
-    return any(key == each or key.startswith(f"{each}.") for each in _OF_THE_SEARCH)
+    """Return the settings of all runs but those that decided on the clips of the search and on its lengths."""
+    return [text for text in search.spec.settings if not covers(_OF_THE_SEARCH, key_of(text))]
 
 
 def _recipe_values(recipe: str) -> dict[str, Any]:

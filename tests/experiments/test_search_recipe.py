@@ -42,7 +42,7 @@ def test_a_recipe_is_built_on_that_of_the_search(search_plan: MakeSearch, tmp_pa
 
 
 def test_the_command_trains_on_the_whole_training_part(search_plan: MakeSearch) -> None:
-    search = search_plan(settings=["validation=split", "data.select.subjects=[1]", "grad_clip=0.5"])
+    search = search_plan(settings=["validation=split", "data.select.subjects=[1]", "grad_clip=0.5", "epochs=9"])
     words = shlex.split(train_command(search, search.candidates.first(1)[0], 9))
     settings = words[words.index("--set") + 1 :]
     assert settings[0] == "grad_clip=0.5"
