@@ -57,8 +57,8 @@ def load_backbone(model: nn.Module, sizes: ModelConfig, layout: Layout, path: Pa
     fresh = len(own) - len(backbone)
     unused = ", ".join(sorted(weights.keys() - backbone.keys()))
     _log.info(
-        f"Loaded {len(backbone)} tensors from {path}, which is {_described(checkpoint)}: {fitting / total:.1%} of the "
-        f"backbone. {fresh} are newly initialised: the classifier{_named(of_layout, before, now)}. "
+        f"Loaded {len(backbone)} tensors from {path}, which is {_described(checkpoint, now)}: {fitting / total:.1%} of "
+        f"the backbone. {fresh} are newly initialised: the classifier{_named(of_layout, before, now)}. "
         f"Unused: {unused or 'none'}."
     )
 
@@ -80,9 +80,12 @@ def _depending_on_layout(model: ModelConfig, own: Mapping[str, Tensor], before: 
     return {name for name in found if not name.startswith(HEAD)}
 
 
-def _described(checkpoint: Checkpoint) -> str:
+def _described(checkpoint: Checkpoint, now: Layout) -> str:
+    """Return what a checkpoint is of, with its layout if that is not the one that is trained `now`."""
     config = checkpoint.config
-    return f"{config.model.name} of {config.data.name} ({counted(len(checkpoint.classes), 'class')})"
+    layout = config.data.skeleton.name
+    other = f", layout {layout}" if layout != now.name else ""
+    return f"{config.model.name} of {config.data.name} ({counted(len(checkpoint.classes), 'class')}{other})"
 
 
 def _named(of_layout: Collection[str], before: Layout, now: Layout) -> str:
