@@ -59,10 +59,11 @@ def split_warnings(clips: NDArray[np.void], config: DataConfig, name: str, parts
     """
     left_out, why = _left_out(clips, config, name, parts)
     found = [f"{left_out:,} of {len(select(clips, config)):,} clips of {name} {why}."] if left_out else []
-    if len(trained_classes := np.unique(clips["label"][parts.train])) == 1:
+    labels = np.unique(clips["label"][parts.train])
+    if config.classes and len(labels) == 1:
         found.append(
             f"All {counted(len(parts.train), 'training clip')} of {name} are of one class "
-            f"({config.classes[trained_classes[0]]}), so there is nothing to tell apart, and the accuracy says nothing."
+            f"({config.classes[labels[0]]}), so there is nothing to tell apart, and the accuracy says nothing."
         )
     rule = config.protocols.get(name)
     if rule is None or rule.by not in PROPERTIES:
