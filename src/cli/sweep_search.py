@@ -86,7 +86,7 @@ def _show(search: "Search", standing: "Standing", drawing: bool) -> None:
     for sentence in notes(search, standing):
         say(sentence)
     if any(each.status == STOPPED for stage in standing.stages for each in stage.outcomes):
-        say("The time is over, and a run is not finished. To resume it: the same command with more --budget_hours")
+        say("A run that was begun is not finished: no time is left for it, or it is no longer among the best.")
     picture = search.folder / "search.png"
     if drawing and draw_search(search, standing, title, picture):
         say(f"The picture is in {picture}")

@@ -18,7 +18,7 @@ from .search_budget import Costs, Rung, described, plan_rungs
 from .search_plan import Candidate, Search, refuse_reported_clips
 from .search_results import Stage, Standing, read_stages, write_search
 from .sweep import Job, epochs_done, refuse_other_settings, train_jobs
-from .sweep_plan import SweepRun
+from .sweep_plan import BASELINE, SweepRun
 from .sweep_results import DIVERGED, DONE, PENDING, STOPPED, Outcome
 
 _log = logging.getLogger(__name__)
@@ -130,7 +130,7 @@ def _next_step(
     chosen: Sequence[Candidate] = search.candidates.first(rungs[0].candidates) if rungs else []
     for number, rung in enumerate(rungs):
         if number:
-            chosen = _promoted(stages, rungs[number - 1].epochs, chosen, rung.candidates)
+            chosen = _promoted(search, stages, rungs[number - 1].epochs, rung.candidates)
         runs = search.plan(rung.epochs, chosen, search.spec.seeds[: rung.seeds]).runs
         if waiting := [run for run in runs if (run.folder, run.seed) not in ended]:
             return _Step(waiting, seconds, described(rungs), sum(map(costs.left_s, rungs)))
@@ -153,12 +153,11 @@ def _planned(search: Search, costs: Costs, left_s: float) -> list[Rung]:
             return rungs
 
 
-def _promoted(stages: Sequence[Stage], epochs: int, candidates: Sequence[Candidate], count: int) -> list[Candidate]:
-    """Return the candidates with the best results of the stage with so many epochs, at most `count`, best first."""
-    by_name = {each.name: each for each in candidates}
+def _promoted(search: Search, stages: Sequence[Stage], epochs: int, count: int) -> list[Candidate]:
+    """Return the best candidates, at most `count`, of all that were trained with schedules of so many epochs."""
     ordered = [result for stage in stages if stage.epochs == epochs for result in stage.ordered]
-    best = [by_name[each.variant] for each in ordered if each.variant in by_name and each.together.known]
-    return best[:count]
+    best = [each.variant for each in ordered if each.variant != BASELINE and each.together.known]
+    return [search.candidate(name) for name in best[:count]]
 
 
 def _train(step: _Step, jobs: int, clock: _Clock, progress: Progress, on_end: EndCallback | None) -> None:

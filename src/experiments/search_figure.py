@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ..plots import figures
 from ..utils.numbers import counted
 from .search_plan import Search
-from .search_results import Stage, Standing, values_of_candidate
+from .search_results import Stage, Standing
 from .search_space import SearchedSetting
 from .sweep_plan import BASELINE
 from .sweep_results import METRIC
@@ -72,7 +72,7 @@ def _points(search: Search, stage: Stage, setting: SearchedSetting) -> list[tupl
     found = []
     for each in stage.results:
         if each.variant != BASELINE and each.together.known:
-            text = values_of_candidate(search, each.variant)[setting.key]
+            text = search.candidate(each.variant).values[setting.key]
             position = setting.values.index(text) if setting.values else float(text)
             found.append((position, each.together.mean))
     return found

@@ -106,6 +106,10 @@ class Search:
         """Return the recipe's own settings, with which every candidate is compared."""
         return self.candidates.own
 
+    def candidate(self, name: str) -> Candidate:
+        """Return a candidate, or the recipe's own settings, by its name."""
+        return self.own if name == BASELINE else self.candidates.first(int(name[1:]))[-1]
+
     def plan(self, epochs: int, candidates: Sequence[Candidate], seeds: Sequence[int]) -> SweepPlan:
         """Return the runs of candidates and of the recipe's own settings with one length of the schedule."""
         chosen = [self.own, *candidates]

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +14,7 @@ from ..runs.folder import SEARCH_FILE
 from ..utils.files import write_json, write_text
 from ..utils.names import file_name
 from ..utils.numbers import counted
-from .search_plan import MOST_CANDIDATES, Candidate, Search
+from .search_plan import MOST_CANDIDATES, Search
 from .search_recipe import RECIPE_FILE, recipe_text, train_command
 from .series import markdown_table
 from .sweep_plan import BASELINE, SweepPlan
@@ -149,7 +149,7 @@ def rows(search: Search, standing: Standing, most: int | None = None) -> list[li
 
 
 def _row(search: Search, stage: Stage, result: VariantResult) -> list[str]:
-    values = values_of_candidate(search, result.variant)
+    values = search.candidate(result.variant).values
     parts = [result.of_parts[part].text() for part in search.own.parts] if _shows_parts(search) else []
     known = result.together.known
     return [
@@ -162,16 +162,6 @@ def _row(search: Search, stage: Stage, result: VariantResult) -> list[str]:
         result.difference.text() if result.difference else "",
         f"{result.hours:.2g}",
     ]
-
-
-def values_of_candidate(search: Search, name: str) -> Mapping[str, str]:
-    """Return the searched settings of a candidate by their keys; none for the recipe's own settings."""
-    return _candidate(search, name).values
-
-
-def _candidate(search: Search, name: str) -> Candidate:
-    """Return a candidate by its name."""
-    return search.own if name == BASELINE else search.candidates.first(int(name[1:]))[-1]
 
 
 def _shown_name(name: str) -> str:
@@ -245,7 +235,7 @@ def choice(search: Search, standing: Standing) -> list[str]:
     if found is None:
         return []
     stage, result = found
-    best = _candidate(search, result.variant)
+    best = search.candidate(result.variant)
     what = ", ".join(best.changes) if best.values else "the recipe's own settings; no candidate was better"
     return [
         f"Best: {what}; {stage.epochs} epochs.",
@@ -269,7 +259,7 @@ def write_search(search: Search, standing: Standing) -> None:
     write_text(search.folder / "search.md", _markdown(search, standing))
     if (found := standing.best()) is not None:
         stage, result = found
-        text = recipe_text(search, _candidate(search, result.variant), stage.epochs, result)
+        text = recipe_text(search, search.candidate(result.variant), stage.epochs, result)
         write_text(search.folder / RECIPE_FILE, text)
 
 
@@ -307,7 +297,7 @@ def _facts(search: Search, standing: Standing) -> dict[str, Any]:
                 "candidates": [
                     {
                         "candidate": each.variant,
-                        "settings": dict(values_of_candidate(search, each.variant)),
+                        "settings": dict(search.candidate(each.variant).values),
                         "problem": stage.problem(each.variant),
                         "parts": {part: spread.facts() for part, spread in each.of_parts.items()},
                         "together": each.together.facts(),

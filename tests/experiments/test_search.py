@@ -166,6 +166,26 @@ def test_interruption_keeps_the_results(search_plan: MakeSearch, passing_time: S
     assert len(set(trained(passing_time))) == len(passing_time.trained) - 1, "the interrupted run was resumed"
 
 
+def test_a_candidate_beyond_the_present_plan_is_trained_further_if_it_is_among_the_best(
+    search_plan: MakeSearch, passing_time: SweepTrainings
+) -> None:
+    def interrupted_late(config: RunConfig) -> None:
+        if len(passing_time.trained) == 9:
+            passing_time.now += 2400
+            raise KeyboardInterrupt
+
+    passing_time.recognised = lambda config: range(9 if "c007-" in config.output_root else 2)
+    passing_time.fails = interrupted_late
+    with pytest.raises(KeyboardInterrupt):
+        run_search(search_plan(budget_hours=1.3), 1)
+    passing_time.fails = lambda _: None
+    standing = run_search(search_plan(budget_hours=1.3), 1)
+    best = standing.best()
+    assert standing.planned.startswith("6 candidates"), "less time is left than when c007 was trained"
+    assert best is not None
+    assert (best[0].epochs > 1, best[1].variant) == (True, "c007")
+
+
 def test_the_runs_of_a_search_are_listed(search_plan: MakeSearch, passing_time: SweepTrainings) -> None:
     search: Search = search_plan(RATES, budget_hours=0.3)
     run_search(search, 1)
