@@ -37,6 +37,7 @@ pytest_plugins = [
     "serve_fixtures",
     "store_probes",
     "sweep_probes",
+    "search_probes",
 ]  # fixtures of more than one file of tests
 
 # The same examples every time, and no deadline, because a busy machine is no defect.

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ..tasks.measures import CLASSIFICATION
+from ..utils.numbers import counted
 from .terminal import say, table
 
 if TYPE_CHECKING:
@@ -49,8 +50,9 @@ def show(result: "EvalResult") -> None:
         ]
         for each in worst
     ]
-    which = f"{len(worst)} of {len(tested)}" if len(worst) < len(tested) else f"all {len(tested)}"
-    table(f"{which} classes, worst first", ["class", "clips", "accuracy %", "most often taken for"], shown)
+    which = f"{len(worst)} of " if len(worst) < len(tested) else "all " if len(tested) > 1 else ""
+    heading = f"{which}{counted(len(tested), 'class')}, worst first"
+    table(heading, ["class", "clips", "accuracy %", "most often taken for"], shown)
     _show_extras(result)
 
 

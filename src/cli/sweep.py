@@ -1,4 +1,4 @@
-"""`sweep`: train named variants of one training side by side, and tell which differ from the baseline."""
+"""`sweep`: train named variants of one training side by side, and tell which differ; or search for better settings."""
 
 import argparse
 from pathlib import Path
@@ -8,6 +8,7 @@ from ..utils.config import MODEL_FILES
 from ..utils.errors import UserError
 from .options import GivenOnce, add_shared, count, examples, fill, hours, names, numbers
 from .split_options import add_fold_option, add_folds_options, fold_choice
+from .sweep_search import add_search_options, run_and_show, searches
 from .terminal import progress, say, table
 
 if TYPE_CHECKING:
@@ -19,10 +20,14 @@ NEEDS = ("torch",)
 _NO_MIRROR = "--variant no_mirror data.augment.mirror_probability=0"
 _MIRROR = "--variant mirror data.augment.mirror_probability=0.5"
 _TURNS = "--variant no_turns data.augment.rotation_degrees=[]"
+_SEARCH = "--search learning_rate=0.05..0.8 data.augment.mix_add=0..0.6 epochs=8..70"
+_SEARCHED_LISTS = "--search batch_size=16,32,64 ema.decay=0,0.99,0.999"
 _EXAMPLES = f"""
     {{program}} sweep --config nw_ucla --splits view1to2,view2to1 --seeds 0,1,2 --epochs 30 {_NO_MIRROR} {_TURNS}
     {{program}} sweep --model nano_e --dataset mine.yaml --split_by subject --folds 5 {_MIRROR}
     {{program}} sweep --config nw_ucla --seeds 0,1 --set validation=split --variant slow learning_rate=0.05 epochs=140
+    {{program}} sweep --config nw_ucla --splits view1to2 {_SEARCH} --budget_hours 2
+    {{program}} sweep --model nano_e --dataset mine.yaml --set validation=split {_SEARCHED_LISTS} --budget_hours 8
 """
 _FLAGS = ("epochs", "batch_size", "amp", "compile", "max_hours", "device", "data_root", "output_root")
 
@@ -57,6 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--jobs", type=count, metavar="N", help="runs side by side (default: one per core; one on a GPU)"
     )
+    add_search_options(parser)
     parser.add_argument("--name", help="name of the sweep, for its folder (default: the data set's and the model's)")
     add_shared(parser, "--epochs", "--batch_size", "--amp", "--compile")
     parser.add_argument(
@@ -78,7 +84,10 @@ def run(arguments: argparse.Namespace) -> int:
     from ..runs.pictures import draw_run
     from ..utils.errors import TrainingDiverged
 
+    is_search = searches(arguments)
     jobs = arguments.jobs or _default_jobs(arguments)
+    if is_search:
+        return run_and_show(arguments, _spec(arguments, jobs), jobs)
     plan = plan_sweep(_spec(arguments, jobs))
     drawing = draws_or_warns("Drawing the picture")
     try:

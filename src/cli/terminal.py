@@ -19,13 +19,13 @@ from rich.table import Table
 from rich.text import Text
 
 from ..utils.foreign_text import harmless, printable
+from ..utils.numbers import duration
 from ..utils.progress import SILENT, Progress
 from .columns import blocks, fitted, is_numeric
 from .progress_line import Figures, FittedLine
 
 _SECONDS_BETWEEN_LINES = 10.0
 _LINES = 20  # the interval grows to this part of the elapsed time
-_SHOWN_IN_SECONDS = 100
 _FAST = 100  # units per second from which decimals are not shown
 _UNBOUNDED = 1_000_000  # columns of a pipe or a file, where nothing is wrapped or cut
 
@@ -227,14 +227,6 @@ class _TaskProgress:
 
     def _rate(self) -> float:
         return self.done / max(time.monotonic() - self.began, 1e-6)
-
-
-def duration(seconds: float) -> str:
-    """Return a duration as text: `45 s`, `12 min`, `3 h 05 min`."""
-    if seconds < _SHOWN_IN_SECONDS:
-        return f"{seconds:.0f} s"
-    hours, minutes = divmod(round(seconds / 60), 60)
-    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min"
 
 
 def _bar() -> RichBar:

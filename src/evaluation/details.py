@@ -22,6 +22,7 @@ from .reliability import measure_reliability
 from .request import EvalRequest
 from .tested import Condition, TestedModel, use_statistics
 
+ONE_CLASS = "There is one class only, so every clip is recognised, whatever the model has learned."
 MOST_CONFUSIONS = 40
 _FEWEST_STREAMS = 2
 _FEW = 10  # clips of a class, below which its accuracy says little
@@ -206,7 +207,7 @@ def _notes(ensemble: Ensemble, metrics: Metrics) -> list[str]:
     """Return sentences about figures that say less than they seem to."""
     classes, notes = ensemble.first.classes, []
     if len(classes) == 1:
-        notes.append("There is one class only, so every clip is recognised, whatever the model has learned.")
+        notes.append(ONE_CLASS)
     elif len(classes) <= TOP:
         notes.append(f"There are {len(classes)} classes, so top-{TOP} counts every clip that has a score.")
     if empty := sum(not each.clips for each in metrics.per_class):

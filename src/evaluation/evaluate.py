@@ -18,7 +18,7 @@ from ..utils.numbers import counted
 from ..utils.progress import SILENT, Progress
 from ..version import __version__
 from .clip_metrics import clip_metrics, get_metric, list_metrics
-from .details import condition_of, correct_clips, gain_of, measure_details, share_of
+from .details import ONE_CLASS, condition_of, correct_clips, gain_of, measure_details, share_of
 from .ensemble import Ensemble, Weights, equal_weights, in_order, refuse_strangers, trained_weights
 from .findings import ComparisonResult, EnsembleResult, Extras, MemberResult, TestTimeResult
 from .metrics import Metrics, Predictions, measure
@@ -69,7 +69,7 @@ def evaluate(request: EvalRequest, out: Path, progress: Progress = SILENT) -> Ev
     if compared is not None:
         refuse_strangers([members[0], compared], "A comparison")
     _refuse_impossible_views(request, members)
-    _warn_about_untrained(members[0])
+    _warn_about_classes(members[0])
     make_folder(out)  # reports an unwritable folder before all clips are scored
     pictures = request.pictures and draws_or_warns(PICTURES)
     statistics = [use_statistics(member, request) for member in members]
@@ -133,8 +133,10 @@ def _refuse_impossible_views(request: EvalRequest, members: Sequence[TestedModel
         )
 
 
-def _warn_about_untrained(first: TestedModel) -> None:
-    """Warn if clips are tested whose class the model has never seen."""
+def _warn_about_classes(first: TestedModel) -> None:
+    """Warn if there is one class only, or if clips are tested whose class the model has never seen."""
+    if len(first.classes) == 1:
+        _log.warning(ONE_CLASS)
     labels = first.store.clips["label"][first.indices]
     if untrained := first.untrained() & set(labels.tolist()):
         clips = int(np.isin(labels, list(untrained)).sum())

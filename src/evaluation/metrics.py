@@ -202,7 +202,7 @@ def _class_result(index: int, confusion: NDArray[np.int64], unusable: int) -> Cl
 
 def _negative_log_likelihood(predictions: Predictions) -> float:
     likely = np.take_along_axis(predictions.scores, predictions.labels[:, None], axis=1)[predictions.scored]
-    return float(-np.log(np.maximum(likely.astype(np.float64), _LEAST_PROBABILITY)).mean())
+    return float(-np.log(np.maximum(likely.astype(np.float64), _LEAST_PROBABILITY)).mean()) + 0.0  # not -0.0
 
 
 def _percent(part: int, whole: int) -> float:

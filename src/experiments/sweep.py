@@ -3,7 +3,7 @@
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,12 +37,26 @@ _LOST = (
 
 
 @dataclass(frozen=True)
-class _Job:
-    """A run for a process, and when the sweep began by `time.monotonic()`, which all processes share."""
+class Job:
+    """A run for a process.
+
+    Attributes:
+        run: the run.
+        started_at: when its hours began to count by `time.monotonic()`, which all processes share.
+        on_end: passed to `train`; it is pickled.
+        expected_s: how long it is expected to take; it does not begin if that is more than is left of its hours.
+    """
 
     run: SweepRun
     started_at: float
     on_end: EndCallback | None
+    expected_s: float = 0.0
+
+    @property
+    def ends_in_time(self) -> bool:
+        """Return whether it is expected to end within its hours."""
+        end_s = self.started_at + 3600 * self.run.config.max_hours
+        return not self.run.config.max_hours or time.monotonic() + self.expected_s < end_s
 
 
 def run_sweep(
@@ -81,7 +95,16 @@ def _refuse_impossible(plan: SweepPlan) -> None:
     store = find_store(config.data, root, input_roots=inputs)
     for part in plan.parts:
         split(store.clips, plan.runs_of(BASELINE, part)[0].config.data)
-    for run in plan.runs:
+    refuse_other_settings(plan.runs)
+
+
+def refuse_other_settings(runs: Sequence[SweepRun]) -> None:
+    """Refuse runs that were started with other settings.
+
+    Raises:
+        UserError: there is such a run; the message names it and the setting.
+    """
+    for run in runs:
         started_with = outcome_of(run).config
         if changed := changed_values(started_with, run.config, HARMLESS):
             key, (old, new) = next(iter(changed.items()))
@@ -100,24 +123,37 @@ def _train_all(plan: SweepPlan, jobs: int, progress: Progress, on_end: EndCallba
     if not waiting:
         return
     began = time.monotonic()
-    todo = [_Job(run, began, on_end) for run in waiting]
-    with progress.task("training", plan.epochs, "epochs", before=_epochs_done(plan)) as bar:
-        advance = _advancing(plan, bar)
-        with closing(work_in_order(_train_and_evaluate, todo, min(jobs, len(todo)), _LOST, advance)) as finished:
-            for job in finished:
-                advance()
-                outcome = outcome_of(job.run)
-                _log.info(f"{job.run.title}: {outcome.text()}")
-                write_results(plan, read_outcomes(plan))
+    todo = [Job(run, began, on_end) for run in waiting]
+    with progress.task("training", plan.epochs, "epochs", before=epochs_done(plan.runs)) as bar:
+        for _ in train_jobs(todo, jobs, plan.runs, bar):
+            write_results(plan, read_outcomes(plan))
 
 
-def _advancing(plan: SweepPlan, bar: Progress) -> Callable[[], None]:
+def train_jobs(todo: Sequence[Job], processes: int, shown: Sequence[SweepRun], bar: Progress) -> Iterator[Outcome]:
+    """Train and evaluate runs in several processes, and yield the outcome of each once it and all before it have ended.
+
+    Args:
+        todo: the runs.
+        processes: how many are trained side by side.
+        shown: the runs whose finished epochs advance the `bar`.
+        bar: a task that counts epochs.
+    """
+    advance = _advancing(shown, bar)
+    with closing(work_in_order(_train_and_evaluate, todo, min(processes, len(todo)), _LOST, advance)) as finished:
+        for job in finished:
+            advance()
+            outcome = outcome_of(job.run)
+            _log.info(f"{job.run.title}: {outcome.text()}")
+            yield outcome
+
+
+def _advancing(runs: Sequence[SweepRun], bar: Progress) -> Callable[[], None]:
     """Return a function that advances the bar by the epochs that were finished since its last call."""
-    counted_already = _epochs_done(plan)
+    counted_already = epochs_done(runs)
 
     def advance() -> None:
         nonlocal counted_already
-        now = _epochs_done(plan)
+        now = epochs_done(runs)
         if now > counted_already:
             bar.advance(now - counted_already)
             counted_already = now
@@ -125,9 +161,9 @@ def _advancing(plan: SweepPlan, bar: Progress) -> Callable[[], None]:
     return advance
 
 
-def _epochs_done(plan: SweepPlan) -> int:
-    """Return the number of finished epochs of all runs, from their logbooks."""
-    return sum(_lines(run.logbook) for folder in {each.folder for each in plan.runs} for run in runs_in(folder))
+def epochs_done(runs: Sequence[SweepRun]) -> int:
+    """Return the number of finished epochs of runs, from the logbooks in their folders."""
+    return sum(_lines(run.logbook) for folder in {each.folder for each in runs} for run in runs_in(folder))
 
 
 def _lines(path: Path) -> int:
@@ -137,15 +173,15 @@ def _lines(path: Path) -> int:
         return 0
 
 
-def _train_and_evaluate(job: _Job) -> None:
+def _train_and_evaluate(job: Job) -> None:
     """Train a run in this process, and write its predictions; a failure is written beside the run."""
     if hasattr(os, "setpgrp"):  # Ctrl-C on the terminal then reaches the sweep alone, which ends this process
         os.setpgrp()
     logging.getLogger().addHandler(logging.NullHandler())  # the run has a log of its own
     config = job.run.config
-    watch = StopWatch(config.max_hours, job.started_at)
-    if watch.is_over:
+    if not job.ends_in_time:
         return
+    watch = StopWatch(config.max_hours, job.started_at)
     job.run.failure.unlink(missing_ok=True)
     try:
         result = train(config, "auto", started_at=job.started_at, search_inputs=False, on_end=job.on_end)

@@ -16,8 +16,8 @@ from .config import refuse_impossible_seeds, resolve
 from .folds import fold_settings, with_split
 
 BASELINE = "baseline"
-_OF_ALL = ("validation", "validation_fraction")  # which clips are compared
-_RESERVED = {
+OF_ALL = ("validation", "validation_fraction")  # which clips are compared
+RESERVED = {
     "task": "the sweep, which compares classifiers",
     "seed": "--seeds",
     "data.split": "--splits",
@@ -132,13 +132,13 @@ def plan_sweep(spec: SweepSpec) -> SweepPlan:
     """
     _refuse_impossible_lists(spec)
     variants: dict[str, Sequence[str]] = {BASELINE: (), **spec.variants}
-    configs = {name: _parts(spec, name, settings) for name, settings in variants.items()}
+    configs = {name: configs_on_parts(spec, each, f"--variant {name}") for name, each in variants.items()}
     _refuse_equal(configs)
     first = next(iter(configs[BASELINE].values()))
     name = file_name(spec.name or f"{first.data.name}-{first.model.name}")
     folder = Path(first.output_root) / f"sweep-{name}"
     runs = [
-        SweepRun(variant, part, _own(config, folder / file_name(part) / variant, seed, spec.threads))
+        SweepRun(variant, part, config_of_run(config, folder / file_name(part) / variant, seed, spec.threads))
         for seed in spec.seeds
         for part in configs[BASELINE]
         for variant, config in ((each, parts[part]) for each, parts in configs.items())
@@ -148,9 +148,14 @@ def plan_sweep(spec: SweepSpec) -> SweepPlan:
     return SweepPlan(folder, runs, variants, own if choosing_on_it else "", spec)
 
 
-def _parts(spec: SweepSpec, variant: str, settings: Sequence[str]) -> dict[str, RunConfig]:
-    """Return the configuration of a variant on each part, by the part's name."""
-    own = {_key(text) for text in settings}
+def configs_on_parts(spec: SweepSpec, settings: Sequence[str], source: str) -> dict[str, RunConfig]:
+    """Return the configuration of the training with some settings on each part, by the part's name.
+
+    Raises:
+        UserError: a setting is unknown or impossible, a part does not exist, or the task does not classify; the
+            message names the `source` of the settings.
+    """
+    own = {key_of(text) for text in settings}
     flags = {key: value for key, value in spec.flags.items() if key not in own}
 
     def on(split: str) -> RunConfig:
@@ -172,20 +177,21 @@ def _parts(spec: SweepSpec, variant: str, settings: Sequence[str]) -> dict[str, 
             folds: list[DataConfig] = fold_settings(config, choice)
             configs += [replace(config, data=data) for data in (folds[choice.fold - 1 :][:1] if choice.fold else folds)]
     except UserError as error:
-        raise (UserError(f"--variant {variant}: {error}") if settings else error) from error
+        raise (UserError(f"{source}: {error}") if settings else error) from error
     for config in configs:
         if config.task != CLASSIFICATION.task:
             raise UserError(f"A sweep compares classifiers by their test clips, and the task is {config.task}.")
     return {config.data.split: config for config in configs}
 
 
-def _own(config: RunConfig, folder: Path, seed: int, threads: int) -> RunConfig:
+def config_of_run(config: RunConfig, folder: Path, seed: int, threads: int) -> RunConfig:
     """Return the configuration of one run, in its own folder and in one process."""
     hardware = replace(config.hardware, num_workers=0, cpu_threads=config.hardware.cpu_threads or threads)
     return replace(config, seed=seed, output_root=str(folder), hardware=hardware)
 
 
-def _key(setting: str) -> str:
+def key_of(setting: str) -> str:
+    """Return the key of a text `key=value`."""
     return setting.partition("=")[0].strip()
 
 
@@ -209,14 +215,14 @@ def _refuse_impossible_lists(spec: SweepSpec) -> None:
                 f"--variant {name} needs what it changes, as KEY=VALUE: --variant no_mirror "
                 "data.augment.mirror_probability=0"
             )
-        if of_all := [key for key in map(_key, settings) if key in _OF_ALL]:
+        if of_all := [key for key in map(key_of, settings) if key in OF_ALL]:
             raise UserError(
                 f"--variant {name} changes {of_all[0]}, which decides on which clips the runs are compared. Set it for "
                 f"all of them: --set {of_all[0]}=..."
             )
-    for key in (_key(text) for texts in (spec.settings, *spec.variants.values()) for text in texts):
-        if key in _RESERVED:
-            raise UserError(f"{key}=... has no effect: in a sweep it is set by {_RESERVED[key]}.")
+    for key in (key_of(text) for texts in (spec.settings, *spec.variants.values()) for text in texts):
+        if key in RESERVED:
+            raise UserError(f"{key}=... has no effect: in a sweep it is set by {RESERVED[key]}.")
 
 
 def _refuse_equal(configs: Mapping[str, Mapping[str, RunConfig]]) -> None:

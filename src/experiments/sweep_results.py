@@ -26,7 +26,7 @@ from .sweep_plan import BASELINE, SweepPlan, SweepRun
 DONE, STOPPED, PENDING, DIVERGED, FAILED = "done", "stopped", "pending", "diverged", "failed"
 METRIC = CLASSIFICATION.primary_metric
 _FINAL = f"final_{METRIC.name}"
-_MOST_PARTS_SHOWN = 3  # of more parts only what they have together is shown
+MOST_PARTS_SHOWN = 3  # of more parts only what they have together is shown
 
 
 @dataclass(frozen=True)
@@ -206,7 +206,7 @@ def _rows(
 
 def columns(plan: SweepPlan) -> list[str]:
     """Return the titles of the table's columns."""
-    parts = plan.parts if 1 < len(plan.parts) <= _MOST_PARTS_SHOWN else []
+    parts = plan.parts if 1 < len(plan.parts) <= MOST_PARTS_SHOWN else []
     together = f"{METRIC.title} %" if len(plan.parts) == 1 else "all parts %"
     return ["variant", *(f"{part} %" for part in parts), together, *_DIFFERENCE_COLUMNS]
 
@@ -216,7 +216,7 @@ _DIFFERENCE_COLUMNS = (f"difference [{LEVEL:.0%} interval]", "verdict", "runs", 
 
 def row(plan: SweepPlan, result: VariantResult) -> list[str]:
     """Return the cells of a variant."""
-    parts = plan.parts if 1 < len(plan.parts) <= _MOST_PARTS_SHOWN else []
+    parts = plan.parts if 1 < len(plan.parts) <= MOST_PARTS_SHOWN else []
     difference = result.difference
     return [
         result.variant,

@@ -62,8 +62,8 @@ def load_backbone(model: nn.Module, sizes: ModelConfig, layout: Layout, path: Pa
     others = f", and {counted(len(lacking), 'tensor')} that it lacks or has in another shape" if lacking else ""
     others += f" ({first_few(lacking, _NAMED)})" if lacking else ""
     _log.info(
-        f"Loaded {len(backbone)} tensors from {path}, which is {_described(checkpoint)}: {fitting / total:.1%} of the "
-        f"backbone. {fresh} are newly initialised: the classifier{_named(of_layout, before, now)}{others}. "
+        f"Loaded {len(backbone)} tensors from {path}, which is {_described(checkpoint, now)}: {fitting / total:.1%} of "
+        f"the backbone. {fresh} are newly initialised: the classifier{_named(of_layout, before, now)}{others}. "
         f"Unused: {unused or 'none'}."
     )
 
@@ -91,9 +91,12 @@ def _shapes(model: ModelConfig, layout: Layout) -> dict[str, torch.Size]:
         return {name: each.shape for name, each in build_model(model, 1, layout).state_dict().items()}
 
 
-def _described(checkpoint: Checkpoint) -> str:
+def _described(checkpoint: Checkpoint, now: Layout) -> str:
+    """Return what a checkpoint is of, with its layout if that is not the one that is trained `now`."""
     config = checkpoint.config
-    return f"{config.model.name} of {config.data.name} ({counted(len(checkpoint.classes), 'class')})"
+    layout = config.data.skeleton.name
+    other = f", layout {layout}" if layout != now.name else ""
+    return f"{config.model.name} of {config.data.name} ({counted(len(checkpoint.classes), 'class')}{other})"
 
 
 def _named(of_layout: Collection[str], before: Layout, now: Layout) -> str:

@@ -33,6 +33,7 @@ _NAMES = ("model", "dataset", "split")
 ALL_EPOCHS, EARLY_STOPPING = "all epochs", "early stopping"
 SEQUENCE_FILE = "sequence.json"  # marks the folder of a training sequence, whose runs are in subfolders
 SWEEP_FILE = "sweep.json"  # likewise that of a sweep
+SEARCH_FILE = "search.json"  # and that of a search
 
 
 class RunFolder:

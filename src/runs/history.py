@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ..tasks.recipe import TaskRecipe
 from ..utils.errors import UserError
 from ..utils.root_folders import RootFolders, folders_below, is_file, outermost
-from .folder import SEQUENCE_FILE, SWEEP_FILE, RunFolder, runs_in
+from .folder import SEARCH_FILE, SEQUENCE_FILE, SWEEP_FILE, RunFolder, runs_in
 from .shipped_weights import list_pretrained, pretrained_file
 
 if TYPE_CHECKING:
@@ -106,8 +106,8 @@ def _age(run: RunFolder) -> tuple[str, int, float]:
 
 
 def _is_planned(path: Path) -> bool:
-    """Return whether a folder is that of a training sequence or a sweep, whose runs lie deeper."""
-    return is_file(path / SEQUENCE_FILE) or is_file(path / SWEEP_FILE)
+    """Return whether a folder is that of a training sequence, a sweep or a search, whose runs lie deeper."""
+    return any(is_file(path / name) for name in (SEQUENCE_FILE, SWEEP_FILE, SEARCH_FILE))
 
 
 def _is_folder(path: Path) -> bool:

@@ -35,7 +35,7 @@ def banner(config: RunConfig, task: Task, data: TrainingData, run_context: RunCo
     return (
         f"{type(model).__name__} ({name}, {count_parameters(model):,} parameters) on "
         f"{config.data.name} {config.data.split}: {counted(data.sampler.num_clips, 'clip')} per epoch, "
-        f"{data.test.num_clips:,} to test on, {len(data.classes)} classes\n"
+        f"{data.test.num_clips:,} to test on, {counted(len(data.classes), 'class')}\n"
         f"{untrained}{counted(config.epochs, 'epoch')}, batch {config.batch_size}, "
         f"{counted(config.input_frames, 'frame')}, {precision}, {run_context.device}{processes}, {data.placement}, "
         f"seed {config.seed}{task.description()}"

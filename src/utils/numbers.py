@@ -1,5 +1,7 @@
 """Formatting of numbers in messages."""
 
+_SHOWN_IN_SECONDS = 100
+
 
 def counted(number: float, noun: str) -> str:
     """Return a count with its noun: `1 epoch`, `1,200 clips`, `2 bodies`."""
@@ -18,6 +20,14 @@ def file_size(size_bytes: int) -> str:
         if size_bytes >= 1 << exponent:
             return f"{size_bytes / 2**exponent:.1f} {unit}"
     return f"{size_bytes / 2**10:.0f} KiB"
+
+
+def duration(seconds: float) -> str:
+    """Return a duration as text: `45 s`, `12 min`, `3 h 05 min`."""
+    if seconds < _SHOWN_IN_SECONDS:
+        return f"{seconds:.0f} s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min"
 
 
 def _plural(noun: str) -> str:

@@ -100,13 +100,18 @@ def test_a_class_without_clips_is_shown_with_its_reason(made: Made, tmp_path: Pa
     assert not any("nan" in text.lower() for text in (tmp_path / "report" / "details.json").read_text().split('"'))
 
 
-def test_one_class_alone_is_evaluated_and_said_to_mean_nothing(made: Made, tmp_path: Path) -> None:
+def test_one_class_alone_is_evaluated_and_said_to_mean_nothing(
+    made: Made, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     result = evaluate(
         EvalRequest(made(clips_of([0] * 8), ["only"]), further=DETAILS, pictures=False), tmp_path / "report"
     )
     details = result.extras.details
     assert details is not None and details.reliability.error is None and not details.confusions
     assert details.notes[0].startswith("There is one class only")
+    assert "All 4 training clips of xsub are of one class (only), so there is nothing to tell apart" in caplog.text
+    assert "There is one class only" in caplog.text, "without --details too"
+    assert str(result.metrics.loss) == "0.0", "without a minus"
 
 
 def test_tested_classes_that_were_never_trained_are_warned_of(
@@ -129,12 +134,13 @@ def test_clips_of_one_frame_are_evaluated_in_every_way(made: Made, tmp_path: Pat
     assert all(curve.points for curve in result.extras.robustness)
 
 
-def test_a_clip_of_zeros_is_unusable_and_counted_as_such(made: Made, tmp_path: Path) -> None:
+def test_a_clip_of_zeros_has_a_score_and_counts_as_any_other(made: Made, tmp_path: Path) -> None:
     clips = [*clips_of([0, 0, 1, 1, 0, 0, 1]), a_clip(7, 1, "ntu25", 9, still=True)]
     result = evaluate(EvalRequest(made(iter(clips), ["a", "b"]), further=DETAILS, pictures=False), tmp_path / "report")
     details = result.extras.details
     assert details is not None
-    assert int(result.metrics.unusable.sum()) in (0, 1)
+    assert int(result.metrics.unusable.sum()) == 0
+    assert sum(each.clips for each in result.metrics.per_class) == 4
     assert all(0 <= each.accuracy.value <= 100 for each in details.classes if each.accuracy is not None)
 
 

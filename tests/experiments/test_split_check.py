@@ -81,3 +81,29 @@ def test_copies_may_be_allowed_when_a_run_is_resumed(tiny_config: MakeConfig) ->
         train(tiny_config("epochs=2", "data.copies=allow"), "auto", explicit_keys=["epochs"]).run.path
         == result.run.path
     )
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"label": 0}, r"All 12 training clips of xsub are of one class (rise), so there is nothing to tell apart"),
+        ({}, ""),
+    ],
+)
+def test_training_clips_of_one_class_are_warned_of(
+    tiny_config: MakeConfig,
+    data_yaml: Path,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    changes: dict[str, int],
+    message: str,
+) -> None:
+    clips = [
+        replace(clip, **changes) if clip.subject == 1 else clip
+        for clip in open_store(data_yaml.parent / "data" / "tiny")
+    ]
+    store = write_store(
+        tmp_path / "one" / "tiny", clips, name="tiny", layout="ntu25", classes=["rise", "fall", "still"]
+    )
+    text = warnings_of(caplog, tiny_config(), store)
+    assert message in text if message else "of one class" not in text

@@ -117,7 +117,7 @@ def test_what_was_taken_is_said_in_plain_words(
         model, _ = tuned(checkpoint, config, load_layout("kinect20"))
     (message,) = caplog.messages
     count = len(model.state_dict()) - len(HEAD) - len(learned(model))
-    assert f"Loaded {count} tensors from {checkpoint}, which is small of tiny (3 classes): " in message
+    assert f"Loaded {count} tensors from {checkpoint}, which is small of tiny (3 classes, layout ntu25): " in message
     assert f"the classifier, and {len(learned(model))} tensors of the layout, which is kinect20 instead of" in message
 
 

@@ -52,13 +52,19 @@ def untrained_classes(clips: NDArray[np.void], parts: Split, classes: Sequence[s
 
 
 def split_warnings(clips: NDArray[np.void], config: DataConfig, name: str, parts: Split) -> list[str]:
-    """Return sentences about clips that are unintentionally in no part, and subjects that are in both.
+    """Return sentences about clips that are unintentionally in no part, a single class, and subjects in both parts.
 
     Subjects are compared if the protocol divides single clips; one that divides by camera, for example, has every
     subject in both parts on purpose.
     """
     left_out, why = _left_out(clips, config, name, parts)
     found = [f"{left_out:,} of {len(select(clips, config)):,} clips of {name} {why}."] if left_out else []
+    labels = np.unique(clips["label"][parts.train])
+    if config.classes and len(labels) == 1:
+        found.append(
+            f"All {counted(len(parts.train), 'training clip')} of {name} are of one class "
+            f"({config.classes[labels[0]]}), so there is nothing to tell apart, and the accuracy says nothing."
+        )
     rule = config.protocols.get(name)
     if rule is None or rule.by not in PROPERTIES:
         trained, tested = (clips["subject"][part] for part in (parts.train, parts.test))

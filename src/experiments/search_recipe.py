@@ -1,0 +1,87 @@
+"""The best settings of a search as a recipe and as the command that trains them in full."""
+
+import shlex
+from collections.abc import Mapping
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+from ..runs.resume import covers
+from ..utils.config import YAML_ENDINGS, file_layer, named_layer, override_layer, set_nested
+from ..utils.program import program
+from ..utils.yaml_text import yaml_of
+from .search_plan import Candidate, Search
+from .sweep_plan import OF_ALL, key_of
+from .sweep_results import METRIC, VariantResult
+
+RECIPE_FILE = "best.yaml"
+_OF_THE_SEARCH = (*OF_ALL, "data.select", "epochs")  # settings of all runs that decided on clips and lengths only
+_OF_TRAINING = ("epochs", "batch_size", "amp", "compile")  # flags that belong to a recipe
+
+
+def train_command(search: Search, best: Candidate, epochs: int) -> str:
+    """Return the command that trains a candidate on the whole training part of the data set's own protocol."""
+    spec = search.spec
+    options = {"--config": spec.recipe, "--model": spec.model, "--dataset": spec.dataset, "--env": spec.environment}
+    words = [f"{option} {shlex.quote(value)}" for option, value in options.items() if value]
+    flags = {**{key: value for key, value in spec.flags.items() if key != "max_hours"}, "epochs": epochs}
+    for key, value in flags.items():
+        if value is not None and value is not False:
+            words.append(f"--{key}" if value is True else f"--{key} {shlex.quote(str(value))}")
+    settings = [*_kept_settings(search), *best.changes]
+    words += [f"--set {' '.join(map(shlex.quote, settings))}"] if settings else []
+    return f"{program()} train {' '.join(words)}"
+
+
+def recipe_text(search: Search, best: Candidate, epochs: int, result: VariantResult) -> str:
+    """Return a recipe, with comments that say where it is from, that trains a candidate.
+
+    It has the settings of the search's recipe, of its `--set` and its options, and those of the candidate, but none of
+    the machine, and not those that chose the clips of the search.
+    """
+    spec = search.spec
+    values = _recipe_values(spec.recipe)
+    for section, option in (("model", spec.model), ("data", spec.dataset)):
+        if option and not option.endswith(YAML_ENDINGS):
+            values[section] = {**_matching(values.get(section), option), "name": option}
+    layer = override_layer([*_kept_settings(search), *best.changes]).values
+    _lay_over(values, layer)
+    for key in _OF_TRAINING:
+        if spec.flags.get(key) is not None:
+            values[key] = spec.flags[key]
+    values["epochs"] = epochs
+    files = [f"--{name} FILE" for name in ("model", "dataset") if str(getattr(spec, name)).endswith(YAML_ENDINGS)]
+    command = " ".join([f"{program()} train --config {RECIPE_FILE}", *files])
+    parts = ", ".join(search.own.parts)
+    return (
+        f"# {command}\n#\n# The best of a search on {parts}: {METRIC.title} {result.together.text()} there, after "
+        f"{epochs} epochs. On the test part\n# of the data set it is not yet measured.\n{yaml_of(values)}"
+    )
+
+
+def _kept_settings(search: Search) -> list[str]:
+    """Return the settings of all runs but those that decided on the clips of the search and on its lengths."""
+    return [text for text in search.spec.settings if not covers(_OF_THE_SEARCH, key_of(text))]
+
+
+def _recipe_values(recipe: str) -> dict[str, Any]:
+    """Return a copy of the values of the recipe of the search, empty without one."""
+    if not recipe:
+        return {}
+    is_file = recipe.endswith(YAML_ENDINGS)
+    layer = file_layer(Path(recipe)) if is_file else named_layer("training", recipe, "recipe")
+    return deepcopy(dict(layer.values))
+
+
+def _matching(section: object, name: str) -> dict[str, Any]:
+    """Return the values of a recipe's section if they are of the model or data set `name`."""
+    return dict(section) if isinstance(section, Mapping) and section.get("name", name) == name else {}
+
+
+def _lay_over(values: dict[str, Any], layer: Mapping[str, Any], path: tuple[str, ...] = ()) -> None:
+    """Set the values of a layer in `values`, mappings key by key."""
+    for key, value in layer.items():
+        if isinstance(value, Mapping) and value:
+            _lay_over(values, value, (*path, key))
+        else:
+            set_nested(values, (*path, key), value)

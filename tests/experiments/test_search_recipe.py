@@ -1,0 +1,58 @@
+"""The best settings of a search as a recipe and as a command."""
+
+import shlex
+from pathlib import Path
+
+import pytest
+from search_probes import MakeSearch
+
+from last.experiments.config import resolve
+from last.experiments.search_recipe import recipe_text, train_command
+from last.experiments.sweep_results import VariantResult
+from last.utils.spread import MeanDeviation
+
+RESULT = VariantResult("c002", [], {}, MeanDeviation.of([50.0]), None, (1, 1), 0.1)
+
+
+def test_the_recipe_resolves_to_the_settings_of_the_candidate(search_plan: MakeSearch, tmp_path: Path) -> None:
+    search = search_plan("learning_rate=0.02..0.4", "data.augment.mirror_probability=0.1,0.5", flags={"amp": True})
+    best = search.candidates.first(2)[-1]
+    path = tmp_path / "best.yaml"
+    path.write_text(recipe_text(search, best, 9, RESULT))
+    assert "# python -m last train --config best.yaml --dataset FILE" in path.read_text().replace(
+        "last-har", "python -m last"
+    )
+    config = resolve(dataset=search.spec.dataset, environment="local", recipe=str(path))
+    assert config.learning_rate == float(best.values["learning_rate"])
+    assert config.data.augment.mirror_probability == float(best.values["data.augment.mirror_probability"])
+    assert (config.epochs, config.batch_size, config.amp) == (9, 4, True)
+    assert config.validation == "test", "held-out clips were of the search"
+    assert config.output_root != str(search.spec.flags["output_root"])
+
+
+def test_a_recipe_is_built_on_that_of_the_search(search_plan: MakeSearch, tmp_path: Path) -> None:
+    own = tmp_path / "own.yaml"
+    own.write_text("momentum: 0.8\ndata: {augment: {scale: 0.3}}\nmodel: {name: base_e}\n")
+    search = search_plan(recipe=str(own))
+    path = tmp_path / "best.yaml"
+    path.write_text(recipe_text(search, search.own, 3, RESULT))
+    config = resolve(dataset=search.spec.dataset, environment="local", recipe=str(path))
+    assert (config.momentum, config.model.name) == (0.8, "nano_e")
+    assert config.data.augment.scale == 0.1, "--set has it so"
+
+
+def test_the_command_trains_on_the_whole_training_part(search_plan: MakeSearch) -> None:
+    search = search_plan(settings=["validation=split", "data.select.subjects=[1]", "grad_clip=0.5", "epochs=9"])
+    words = shlex.split(train_command(search, search.candidates.first(1)[0], 9))
+    settings = words[words.index("--set") + 1 :]
+    assert settings[0] == "grad_clip=0.5"
+    assert settings[1].startswith("learning_rate=")
+    assert len(settings) == 2
+    assert words[words.index("--epochs") + 1] == "9"
+    assert "--max_hours" not in words
+
+
+@pytest.mark.parametrize("recipe", ["", "nw_ucla"])
+def test_a_named_recipe_needs_no_file(search_plan: MakeSearch, recipe: str) -> None:
+    search = search_plan(recipe=recipe, settings=["validation=split"])
+    assert ("input_frames: 32" in recipe_text(search, search.own, 3, RESULT)) == bool(recipe)
