@@ -33,16 +33,16 @@ uncached: list[str] = []  # the kernels that are compiled at every start
 
 
 def _compiled(*types: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Compile and cache a kernel for these types behind `first` and `last`; or a part of kernels, for their types."""
+    """Compile and cache a kernel for these types behind `first` and `last`; or a part, inlined so as to round alike."""
     signature = [numba.void(_INDEX, _INDEX, *types)] if types else []
     options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"reassoc", "contract", "nsz"}}
 
     def compiled(function: Callable[..., Any]) -> Any:
         try:
-            return _untyped.njit(*signature, cache=bool(types), **options)(function)  # parts are in their kernels
+            return _untyped.njit(*signature, cache=bool(types), forceinline=not types, **options)(function)
         except Exception:  # numba found no folder for its cache, or a damaged file in it
             uncached.append(function.__name__)
-            return _untyped.njit(*signature, **options)(function)
+            return _untyped.njit(*signature, forceinline=not types, **options)(function)
 
     return compiled
 

@@ -2,8 +2,12 @@
 
 import importlib
 import logging
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
@@ -275,3 +279,24 @@ def test_without_a_usable_cache_numba_compiles_all_the_same(error: Exception, mo
     numba_kernels._compiled(numba_kernels._F1)(losses)
     assert made == [losses]
     assert numba_kernels.uncached == ["losses"]
+
+
+@pytest.mark.long  # compiles all kernels, twice
+def test_kernels_that_were_just_compiled_compute_as_those_read_from_the_cache(tmp_path: Path) -> None:
+    code = (
+        "import hashlib, torch\n"
+        "from last.models.registry import create_model\n"
+        "torch.manual_seed(0)\n"
+        "model = create_model('nano_e', 3, 'ntu25').train()\n"
+        "clips = {name: torch.randn(2, 3, 16, 25, 1) for name in model.streams}\n"
+        "model(clips, torch.ones(2, 1, dtype=torch.bool)).square().sum().backward()\n"
+        "gradients = torch.cat([each.grad.flatten() for each in model.parameters()])\n"
+        "print(hashlib.sha256(gradients.numpy().tobytes()).hexdigest())\n"
+    )
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path), "OMP_NUM_THREADS": "1"}
+    found = [
+        subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True).stdout
+        for _ in range(2)
+    ]
+    assert any(tmp_path.rglob("*.nbi"))
+    assert found[0] == found[1]
