@@ -64,6 +64,13 @@ class DistillationConfig:
                 f"distillation.peers: {self.peers} networks learn from each other by the method kl, without teachers. "
                 "Set distillation.peers=0, or leave --teacher and --method out."
             )
+        of_teachers = [name for name in ("unlabelled", "unseen_only", "cached") if getattr(self, name)]
+        if self.peers and of_teachers:
+            keys = ", ".join(f"distillation.{name}" for name in of_teachers)
+            raise UserError(
+                f"{keys}: only for teachers, and networks that learn from each other have none. Set "
+                f"{', '.join(f'distillation.{name}=false' for name in of_teachers)}, or distillation.peers=0."
+            )
         if self.unseen_only and self.method not in METHODS:
             raise UserError(
                 f"distillation.unseen_only needs teachers with other weights for each clip, which the method "

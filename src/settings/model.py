@@ -48,12 +48,14 @@ def check_complete(config: ModelConfig) -> None:
     """Refuse a configuration without sizes, such as that of a YAML without them.
 
     Raises:
-        UserError: a list that needs one entry per stage is empty, or the model reads no stream.
+        UserError: a list that needs one entry per stage is empty, or the model reads no stream, or one twice.
     """
     if not config.streams and not config.added_streams:
         raise UserError(
             f"The model {config.name} reads no stream. Give model.streams at least one of joint, velocity and bone."
         )
+    if len(set(config.streams)) < len(config.streams):
+        raise UserError(f"model.streams: {config.streams} should have each stream once.")
     sizes = [each.name for each in fields(config) if each.name not in (*switches_of(config), "streams")]
     if empty := [f"model.{name}" for name in sizes if getattr(config, name) == []]:
         raise UserError(

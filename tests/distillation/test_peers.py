@@ -161,6 +161,12 @@ def test_peers_with_teachers_or_another_method_are_refused(how: dict[str, object
         DistillationConfig(peers=1, **how)
 
 
+@pytest.mark.parametrize("key", ["unlabelled", "unseen_only", "cached"])
+def test_peers_with_what_only_teachers_have_are_refused(key: str) -> None:
+    with pytest.raises(UserError, match=rf"distillation\.{key}: only for teachers.* Set distillation\.{key}=false"):
+        DistillationConfig(peers=1, fixed_augmentations=2, **{key: True})
+
+
 def test_a_whole_step_with_peers_is_not_recorded(tiny_config: MakeConfig) -> None:
     with pytest.raises(UserError, match=r"whole_step_graph cannot be used with distillation\.peers"):
         refuse_contradictions(tiny_config(PEERS), 1)

@@ -96,6 +96,7 @@ def test_a_checkpoint_of_an_earlier_version_reads_all_streams() -> None:
     [
         ("[]", "The model nano_e reads no stream. Give model.streams at least one of joint, velocity and bone"),
         ("[angle]", "model.streams"),
+        ("[bone,bone]", r"model\.streams: \['bone', 'bone'\] should have each stream once"),
     ],
 )
 def test_streams_that_no_model_can_read_are_refused(tiny_config: MakeConfig, setting: str, message: str) -> None:
