@@ -238,7 +238,7 @@ def choice(search: Search, standing: Standing) -> list[str]:
     best = search.candidate(result.variant)
     what = ", ".join(best.changes) if best.values else "the recipe's own settings; no candidate was better"
     return [
-        f"Best: {what}; {stage.epochs} epochs.",
+        f"Best: {what}; {counted(stage.epochs, 'epoch')}.",
         f"To train it in full: {train_command(search, best, stage.epochs)}",
         f"The same as a recipe: {search.folder / RECIPE_FILE}",
     ]

@@ -26,7 +26,7 @@ from ..utils.worker_pool import work_in_order
 from .run import EndCallback, train
 from .series import changed_values
 from .sweep_plan import BASELINE, SweepPlan, SweepRun
-from .sweep_results import DIVERGED, DONE, Outcome, outcome_of, read_outcomes, write_results
+from .sweep_results import DIVERGED, DONE, PENDING, Outcome, outcome_of, read_outcomes, write_results
 
 _log = logging.getLogger(__name__)
 
@@ -143,7 +143,8 @@ def train_jobs(todo: Sequence[Job], processes: int, shown: Sequence[SweepRun], b
         for job in finished:
             advance()
             outcome = outcome_of(job.run)
-            _log.info(f"{job.run.title}: {outcome.text()}")
+            if outcome.status != PENDING:  # no time was left for others, which is told at the end
+                _log.info(f"{job.run.title}: {outcome.text()}")
             yield outcome
 
 
