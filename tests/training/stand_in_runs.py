@@ -155,6 +155,7 @@ def stand_in() -> None:
     torch.cuda.amp.common.amp_definitely_not_available = lambda: False
     torch.cuda.is_bf16_supported = lambda *_: True
     torch.cuda.get_device_capability = lambda *_: (9, 0)
+    torch.cuda.get_device_name = lambda *_: "a stand-in"
     torch.cuda.is_current_stream_capturing = lambda: False
     torch.cuda.Event = Event
     cache.room_on = lambda *_: math.inf
