@@ -97,10 +97,19 @@ def run_search(search: Search, jobs: int, progress: Progress = SILENT, on_end: E
 
 @dataclass(frozen=True)
 class _Step:
-    """Runs that are trained next, how long an epoch of one takes, and the plan with its time if they are known."""
+    """Runs that are trained next, and what is known of the time that they and the others of the plan take.
+
+    Attributes:
+        runs: the runs.
+        seconds_per_epoch: how long an epoch of one takes.
+        reserved_s: how long the stages after theirs take.
+        planned: the plan as text.
+        planned_s: how long it takes.
+    """
 
     runs: Sequence[SweepRun]
     seconds_per_epoch: float = 0.0
+    reserved_s: float = 0.0
     planned: str = ""
     planned_s: float = 0.0
 
@@ -133,7 +142,8 @@ def _next_step(
             chosen = _promoted(search, stages, rungs[number - 1].epochs, rung.candidates)
         runs = search.plan(rung.epochs, chosen, search.spec.seeds[: rung.seeds]).runs
         if waiting := [run for run in runs if (run.folder, run.seed) not in ended]:
-            return _Step(waiting, seconds, described(rungs), sum(map(costs.left_s, rungs)))
+            times = [costs.left_s(each) for each in rungs]
+            return _Step(waiting, seconds, sum(times[number + 1 :]), described(rungs), sum(times))
     return None
 
 
@@ -161,10 +171,14 @@ def _promoted(search: Search, stages: Sequence[Stage], epochs: int, count: int) 
 
 
 def _train(step: _Step, jobs: int, clock: _Clock, progress: Progress, on_end: EndCallback | None) -> None:
-    """Train runs; those that are not expected to end within the budget do not begin."""
+    """Train runs; those that are not expected to end early enough for the stages after theirs do not begin.
+
+    So a machine that has become slower tries fewer candidates instead of none with the longer schedules.
+    """
     began, hours = time.monotonic(), clock.left_s / 3600
     runs = [replace(run, config=replace(run.config, max_hours=hours)) for run in step.runs]
-    todo = [Job(run, began, on_end, (run.config.epochs - epochs_done([run])) * step.seconds_per_epoch) for run in runs]
+    left_s = [(run.config.epochs - epochs_done([run])) * step.seconds_per_epoch for run in runs]
+    todo = [Job(run, began, on_end, expected, step.reserved_s) for run, expected in zip(runs, left_s, strict=True)]
     total, before = sum(run.config.epochs for run in runs), epochs_done(runs)
     with progress.task(f"schedules of {runs[0].config.epochs}", total, "epochs", before=before) as bar:
         for _ in train_jobs(todo, jobs, runs, bar):

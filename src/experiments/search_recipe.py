@@ -8,6 +8,7 @@ from typing import Any
 
 from ..runs.resume import covers
 from ..utils.config import YAML_ENDINGS, file_layer, named_layer, override_layer, set_nested
+from ..utils.numbers import counted
 from ..utils.program import program
 from ..utils.yaml_text import yaml_of
 from .search_plan import Candidate, Search
@@ -19,12 +20,15 @@ _OF_THE_SEARCH = (*OF_ALL, "data.select", "epochs")  # settings of all runs that
 _OF_TRAINING = ("epochs", "batch_size", "amp", "compile")  # flags that belong to a recipe
 
 
-def train_command(search: Search, best: Candidate, epochs: int) -> str:
-    """Return the command that trains a candidate on the whole training part of the data set's own protocol."""
+def train_command(search: Search, best: Candidate) -> str:
+    """Return the command that trains a candidate on the whole training part of the data set's own protocol.
+
+    It has the longest schedule of the search, even if no time was left to compare candidates with it.
+    """
     spec = search.spec
     options = {"--config": spec.recipe, "--model": spec.model, "--dataset": spec.dataset, "--env": spec.environment}
     words = [f"{option} {shlex.quote(value)}" for option, value in options.items() if value]
-    flags = {**{key: value for key, value in spec.flags.items() if key != "max_hours"}, "epochs": epochs}
+    flags = {**{key: value for key, value in spec.flags.items() if key != "max_hours"}, "epochs": search.lengths[-1]}
     for key, value in flags.items():
         if value is not None and value is not False:
             words.append(f"--{key}" if value is True else f"--{key} {shlex.quote(str(value))}")
@@ -36,8 +40,14 @@ def train_command(search: Search, best: Candidate, epochs: int) -> str:
 def recipe_text(search: Search, best: Candidate, epochs: int, result: VariantResult) -> str:
     """Return a recipe, with comments that say where it is from, that trains a candidate.
 
-    It has the settings of the search's recipe, of its `--set` and its options, and those of the candidate, but none of
-    the machine, and not those that chose the clips of the search.
+    It has the settings of the search's recipe, of its `--set` and its options, those of the candidate and the longest
+    schedule, but none of the machine, and not those that chose the clips of the search.
+
+    Args:
+        search: the search.
+        best: the candidate.
+        epochs: of the schedule that it has its result with.
+        result: that result.
     """
     spec = search.spec
     values = _recipe_values(spec.recipe)
@@ -49,13 +59,13 @@ def recipe_text(search: Search, best: Candidate, epochs: int, result: VariantRes
     for key in _OF_TRAINING:
         if spec.flags.get(key) is not None:
             values[key] = spec.flags[key]
-    values["epochs"] = epochs
+    values["epochs"] = search.lengths[-1]
     files = [f"--{name} FILE" for name in ("model", "dataset") if str(getattr(spec, name)).endswith(YAML_ENDINGS)]
     command = " ".join([f"{program()} train --config {RECIPE_FILE}", *files])
     parts = ", ".join(search.own.parts)
     return (
         f"# {command}\n#\n# The best of a search on {parts}: {METRIC.title} {result.together.text()} there, after "
-        f"{epochs} epochs. On the test part\n# of the data set it is not yet measured.\n{yaml_of(values)}"
+        f"{counted(epochs, 'epoch')}. On the test part\n# of the data set it is not yet measured.\n{yaml_of(values)}"
     )
 
 

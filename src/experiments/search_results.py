@@ -239,7 +239,7 @@ def choice(search: Search, standing: Standing) -> list[str]:
     what = ", ".join(best.changes) if best.values else "the recipe's own settings; no candidate was better"
     return [
         f"Best: {what}; {counted(stage.epochs, 'epoch')}.",
-        f"To train it in full: {train_command(search, best, stage.epochs)}",
+        f"To train it in full: {train_command(search, best)}",
         f"The same as a recipe: {search.folder / RECIPE_FILE}",
     ]
 

@@ -45,17 +45,19 @@ class Job:
         started_at: when its hours began to count by `time.monotonic()`, which all processes share.
         on_end: passed to `train`; it is pickled.
         expected_s: how long it is expected to take; it does not begin if that is more than is left of its hours.
+        reserved_s: how much of its hours is for others, so that it only begins if it is expected to end before.
     """
 
     run: SweepRun
     started_at: float
     on_end: EndCallback | None
     expected_s: float = 0.0
+    reserved_s: float = 0.0
 
     @property
     def ends_in_time(self) -> bool:
-        """Return whether it is expected to end within its hours."""
-        end_s = self.started_at + 3600 * self.run.config.max_hours
+        """Return whether it is expected to end within its hours, without those that are reserved."""
+        end_s = self.started_at + 3600 * self.run.config.max_hours - self.reserved_s
         return not self.run.config.max_hours or time.monotonic() + self.expected_s < end_s
 
 

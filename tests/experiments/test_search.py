@@ -53,6 +53,16 @@ def test_nothing_begins_that_would_not_end_within_the_budget(
     assert passing_time.now - began <= 0.6 * 3600
 
 
+def test_a_machine_that_becomes_slower_leaves_time_for_the_longest_schedule(
+    search_plan: MakeSearch, passing_time: SweepTrainings
+) -> None:
+    began = passing_time.now
+    passing_time.seconds = lambda config: config.epochs * (60.0 if len(passing_time.trained) < 3 else 180.0)
+    run_search(search_plan(budget_hours=2), 1)
+    assert {epochs for _, epochs, _ in trained(passing_time)} == {1, 3, 9}
+    assert passing_time.now - began <= 2 * 3600
+
+
 def test_the_same_search_trains_nothing_again_and_more_hours_add_candidates(
     search_plan: MakeSearch, passing_time: SweepTrainings
 ) -> None:

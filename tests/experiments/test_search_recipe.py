@@ -36,14 +36,16 @@ def test_a_recipe_is_built_on_that_of_the_search(search_plan: MakeSearch, tmp_pa
     search = search_plan(recipe=str(own))
     path = tmp_path / "best.yaml"
     path.write_text(recipe_text(search, search.own, 3, RESULT))
+    assert "after 3 epochs" in path.read_text()
     config = resolve(dataset=search.spec.dataset, environment="local", recipe=str(path))
     assert (config.momentum, config.model.name) == (0.8, "nano_e")
+    assert config.epochs == search.lengths[-1] > 3, "the longest schedule, though the result is of a shorter one"
     assert config.data.augment.scale == 0.1, "--set has it so"
 
 
 def test_the_command_trains_on_the_whole_training_part(search_plan: MakeSearch) -> None:
     search = search_plan(settings=["validation=split", "data.select.subjects=[1]", "grad_clip=0.5", "epochs=9"])
-    words = shlex.split(train_command(search, search.candidates.first(1)[0], 9))
+    words = shlex.split(train_command(search, search.candidates.first(1)[0]))
     settings = words[words.index("--set") + 1 :]
     assert settings[0] == "grad_clip=0.5"
     assert settings[1].startswith("learning_rate=")
