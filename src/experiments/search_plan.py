@@ -18,6 +18,7 @@ from .folds import with_split
 from .run import store_of
 from .search_budget import ladder, ladder_between
 from .search_space import SearchedSetting, draw, range_ends, searched_setting, split_setting, values_of
+from .split_check import divided_with_warnings
 from .sweep_plan import (
     BASELINE,
     OF_ALL,
@@ -177,20 +178,23 @@ def plan_search(spec: SweepSpec, searched: Sequence[str], budget_hours: float) -
     return Search(folder, settings, lengths, candidates, budget_hours, spec)
 
 
-def refuse_reported_clips(search: Search) -> None:
+def refuse_unsuitable_clips(search: Search) -> None:
     """Refuse to choose by clips on which results of the data set are reported: those that its own protocol tests.
 
+    Other faults of the parts are warned of, since the runs write their warnings into their own logs.
+
     Raises:
-        UserError: a part trains or tests with such clips, or the data are missing.
+        UserError: a part trains or tests with such clips or is empty, or the data are missing.
     """
     spec = search.spec
     recipe = resolve(model=spec.model, dataset=spec.dataset, environment=spec.environment, recipe=spec.recipe)
     own = with_split(recipe, None).data
     first = next(iter(search.own.parts.values()))
-    clips = store_of(first).clips
+    store = store_of(first)
+    clips = store.clips
     reported = set(divide(clips, own).test.tolist())
     for part, config in search.own.parts.items():
-        parts = divide(clips, config.data)
+        parts = divided_with_warnings(store, config.data)
         used = {*parts.train.tolist(), *(parts.test.tolist() if config.validation != "split" else ())}
         if shared := used & reported:
             raise UserError(

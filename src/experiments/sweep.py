@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..data.store.find_store import find_store
-from ..data.store.protocols import split
 from ..evaluation.evaluate import evaluate
 from ..evaluation.predictions_file import evaluation_folder
 from ..evaluation.request import EvalRequest
@@ -25,6 +24,7 @@ from ..utils.root_folders import data_roots
 from ..utils.worker_pool import work_in_order
 from .run import EndCallback, train
 from .series import changed_values
+from .split_check import divided_with_warnings
 from .sweep_plan import BASELINE, SweepPlan, SweepRun
 from .sweep_results import DIVERGED, DONE, PENDING, Outcome, outcome_of, read_outcomes, write_results
 
@@ -96,7 +96,7 @@ def _refuse_impossible(plan: SweepPlan) -> None:
     root, *inputs = data_roots(config.environment, config.data_root, config.input_roots)
     store = find_store(config.data, root, input_roots=inputs)
     for part in plan.parts:
-        split(store.clips, plan.runs_of(BASELINE, part)[0].config.data)
+        divided_with_warnings(store, plan.runs_of(BASELINE, part)[0].config.data)
     refuse_other_settings(plan.runs)
 
 

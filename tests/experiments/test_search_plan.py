@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from search_probes import RATES, MakeSearch
 
-from last.experiments.search_plan import refuse_reported_clips
+from last.experiments.search_plan import refuse_unsuitable_clips
 from last.settings.splits import FoldChoice
 from last.utils.errors import UserError
 
@@ -86,15 +86,22 @@ def test_a_setting_that_a_search_sets_itself_is_refused(search_plan: MakeSearch)
 
 
 def test_a_search_does_not_choose_by_clips_on_which_results_are_reported(search_plan: MakeSearch) -> None:
-    refuse_reported_clips(search_plan())
+    refuse_unsuitable_clips(search_plan())
     for changes in ({"settings": []}, {"settings": [], "folds": FoldChoice("file", 2)}):
         with pytest.raises(UserError, match=r"clips that xsub tests.*--set validation=split.*--splits.*--folds"):
-            refuse_reported_clips(search_plan(**changes))
+            refuse_unsuitable_clips(search_plan(**changes))
     folds = search_plan(settings=["data.select.subjects=[1]"], folds=FoldChoice("file", 2))
-    refuse_reported_clips(folds)
+    refuse_unsuitable_clips(folds)
     assert list(folds.own.parts) == ["file_fold1of2", "file_fold2of2"]
+
+
+def test_a_search_warns_of_training_clips_of_one_class(
+    search_plan: MakeSearch, caplog: pytest.LogCaptureFixture
+) -> None:
+    refuse_unsuitable_clips(search_plan(settings=["validation=split", "data.select.actions=[1]"]))
+    assert "All 4 training clips of xsub are of one class (rise)" in caplog.text
 
 
 def test_a_search_without_data_is_refused(search_plan: MakeSearch, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="tiny"):
-        refuse_reported_clips(search_plan(flags={"data_root": str(tmp_path / "none")}))
+        refuse_unsuitable_clips(search_plan(flags={"data_root": str(tmp_path / "none")}))

@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 
 import pytest
+from conftest import TINY
 from sweep_probes import SLOW, MakeSweep, SweepTrainings
 
 from last.experiments.sweep import run_sweep
@@ -41,6 +42,13 @@ def test_runs_that_were_started_with_other_settings_are_refused(
         run_sweep(sweep_plan(flags={"epochs": 2}), 1)
     run_sweep(sweep_plan(flags={"epochs": 2}, name="longer"), 1)
     assert len(sweep_trainings.trained) == 4
+
+
+def test_a_sweep_warns_of_training_clips_of_one_class(
+    sweep_plan: MakeSweep, sweep_trainings: SweepTrainings, caplog: pytest.LogCaptureFixture
+) -> None:
+    run_sweep(sweep_plan(settings=[*TINY, "data.select.actions=[1]"]), 1)
+    assert "All 4 training clips of xsub are of one class (rise)" in caplog.text
 
 
 def test_a_run_that_diverges_is_not_trained_again_and_does_not_stop_the_others(
