@@ -29,6 +29,7 @@ from .sweep_plan import (
     config_of_run,
     configs_on_parts,
     key_of,
+    refuse_unused_distillation,
 )
 
 MOST_CANDIDATES = 999
@@ -154,6 +155,7 @@ def plan_search(spec: SweepSpec, searched: Sequence[str], budget_hours: float) -
         )
     spec = replace(spec, flags={**spec.flags, _EPOCHS: lengths[-1]}) if lengths else spec
     parts = configs_on_parts(spec, [], "")
+    refuse_unused_distillation(texts, parts.values(), "--search")
     first = next(iter(parts.values()))
     lengths = lengths or ladder(first.epochs)
 
@@ -217,7 +219,7 @@ def _by_key(searched: Sequence[str], spec: SweepSpec) -> dict[str, str]:
             raise UserError(f"--search {key} is given twice. Give one range or list.")
         if key in RESERVED:
             raise UserError(f"--search {key} is not possible: it is set by {RESERVED[key]}.")
-        if key in OF_ALL:
+        if covers((*OF_ALL, "data.select", "data.protocols"), key):
             raise UserError(f"--search {key} is not possible, since it decides by which clips candidates are compared.")
         if covers(HARMLESS, key):
             raise UserError(f"--search {key} is not possible, since it does not change what a training computes.")
