@@ -200,7 +200,7 @@ def _refuse_list_options(arguments: argparse.Namespace, options: Sequence[str]) 
 
 def _show_results(runs: "Sequence[Run]") -> None:
     """Print the results; a model or data set that all runs share is in the title, not in a column."""
-    values = {what: {getattr(each, what) for each in runs} - {""} for what in ("model", "data")}
+    values = {what: {str(_COLUMNS[what](each)) for each in runs} - {"-"} for what in ("model", "data")}
     common = [what for what, known in values.items() if len(known) == 1]
     columns = [name for name in _COMPARED if name not in common]
     subject = " on ".join(values[what].pop() for what in common)
@@ -227,7 +227,7 @@ def _show_spreads(spreads: "Sequence[SeedSpread]") -> None:
         return
     rows = [
         [
-            f"{each.runs[0].model} on {each.runs[0].data}",
+            f"{each.runs[0].model_title} on {each.runs[0].data}",
             ", ".join(str(run.seed) for run in each.runs),
             each.best.text(),
             each.final.text(),
@@ -281,7 +281,7 @@ def _show_runs(title: str, columns: Sequence[str], runs: "Sequence[Run]") -> Non
 
     If that is not enough, show all columns, one run below the other.
     """
-    distilled = any(each.teachers for each in runs)
+    distilled = any(each.teachers or each.peers for each in runs)
     missing = {_TEACHER} if not distilled else set()
     missing |= set() if any(len(each.measures.metrics) > 1 for each in runs) else {_SECOND}
     everything = {name: [_COLUMNS[name](each) for each in runs] for name in columns if name not in missing}
@@ -354,9 +354,9 @@ _TEACHER, _SECOND = "teacher", "second metric"
 _COLUMNS: "dict[str, Callable[[Run], object]]" = {
     "run": lambda run: run.name,
     "date": lambda run: "-" if run.begun is None else str(run.begun),
-    "model": lambda run: run.model or "-",
+    "model": lambda run: run.model_title or "-",
     "data": lambda run: run.data or "-",
-    _TEACHER: lambda run: ", ".join(run.teachers) or "-",
+    _TEACHER: lambda run: ", ".join(run.teachers) or (counted(run.peers, "peer") if run.peers else "-"),
     "seed": lambda run: _Number(math.nan) if run.seed is None else run.seed,
     "epochs": _epochs,
     "best %": _metric("best"),

@@ -17,7 +17,6 @@ from ..data.loading.loader import Batch
 from ..evaluation.unusable_clips import unusable
 from ..models.classifier import ForwardDetails, SkeletonClassifier
 from ..models.layers import widened
-from ..models.multi_body import described_streams
 from ..models.registry import count_parameters
 from ..runs.checkpoint import Checkpoint, checkpoint_bytes, parse_checkpoint, weights_checksum
 from ..runs.checkpoint_model import model_of
@@ -25,6 +24,7 @@ from ..runs.history import resolve_checkpoint, runs_below
 from ..runtime.compilation import compile_where_possible
 from ..runtime.distributed import World
 from ..runtime.precision import precision_of_a_run
+from ..settings.model import model_title
 from ..settings.run import RunConfig
 from ..tasks.measures import CLASSIFICATION
 from ..utils.errors import UserError
@@ -78,7 +78,7 @@ class Teacher:
 
     def __str__(self) -> str:
         facts = self.facts
-        name = f"{facts['model']}{described_streams(self.config.model)}"
+        name = model_title(vars(self.config.model))
         known = "" if math.isnan(self.accuracy) else f", {self.accuracy:.2f} {_METRIC.title}"
         return (
             f"{name} ({facts['parameters']:,} parameters{known} on {facts['dataset']} {facts['split']}, "

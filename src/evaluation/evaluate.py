@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from ..plots.figures import draws_or_warns
+from ..settings.model import model_title
 from ..tasks.measures import Metric
 from ..utils.errors import UserError
 from ..utils.files import make_folder
@@ -185,7 +186,7 @@ def _ensemble_result(ensemble: Ensemble, parts: Sequence[Predictions]) -> Ensemb
     members = [
         MemberResult(
             str(member.path),
-            member.config.model.name,
+            model_title(vars(member.config.model)),
             float(weight),
             member.parameters,
             measure(part, classes).top1,

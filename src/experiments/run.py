@@ -125,6 +125,8 @@ def train(
                 on_end(resume_point.run)  # the process that finished it was killed before
             return Result(resume_point.run, resume_point.run.read_summary() if world.is_first else {})
         _refuse_diverged(config.end, resume_point)
+        if unused := config.distillation.unused:
+            _log.warning("Without teachers, which `distill` names, this has no effect: %s.", ", ".join(unused))
         run_context = RunContext(device, world, watch, progress if world.is_first else SILENT)
         return _run(*_build(config, resume_point, recipe, run_context), on_end)
 

@@ -68,6 +68,7 @@ class LastEConfig(ModelConfig):
     stream_channels: Literal["plain", "wide"] = field(default="plain", metadata=SWITCH)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_stages(self.kernel_frames, channels=self.channels, blocks=self.blocks, attention=self.attention)
         for channels in self.channels:
             if channels % len(self.dilations):

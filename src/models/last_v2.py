@@ -73,6 +73,7 @@ class LastV2Config(ModelConfig):
     recompute: bool = False
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_stages(self.kernel_frames, channels=self.channels, blocks=self.blocks, temporal=self.temporal)
         for channels, kind in zip(self.channels, self.temporal, strict=True):
             if kind == "attention" and channels % self.heads:

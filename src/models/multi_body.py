@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+from ..settings.model import STREAMS as STREAMS
 from ..settings.model import ModelConfig
 
-STREAMS = ("joint", "velocity", "bone")
 _HOW = (
     " From a clip of a store, or from joints (bodies, frames, joints, coordinates): `streams, body_mask = "
     "last.model_inputs(model, clip)`, then `model(streams, body_mask)`."
@@ -20,12 +20,6 @@ _HOW = (
 def streams_of(config: ModelConfig) -> tuple[str, ...]:
     """Return the names of the streams that a model reads, in one order however they are configured."""
     return (*(name for name in STREAMS if name in config.streams), *config.added_streams)
-
-
-def described_streams(config: ModelConfig) -> str:
-    """Return the streams of a model for its name in a message, such as " of bone"; empty if it reads the usual ones."""
-    read = streams_of(config)
-    return "" if set(STREAMS) <= set(read) else f" of {' and '.join(read)}"
 
 
 def check_streams(

@@ -63,7 +63,7 @@ def _confusion_of_last_test(folder: RunFolder, run: Run) -> Confusion | None:
 
 
 def _title(run: Run) -> str:
-    return f"{run.model} on {run.data}" + (f", {run.distillation_label}" if run.distillation_label else "")
+    return f"{run.model_title} on {run.data}" + (f", {run.distillation_label}" if run.distillation_label else "")
 
 
 def _progress_note(run: Run) -> str:

@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ..settings.distillation import teachers_in
+from ..settings.model import model_title
 from ..tasks.measures import CLASSIFICATION, Measures
 from ..utils.config import flatten
 from ..utils.errors import UserError
 from ..utils.files import read_json
 from ..utils.foreign_text import printable
+from ..utils.numbers import counted
 from .folder import RunFolder
 from .logbook import Row, read_rows
 
@@ -36,8 +38,10 @@ class Run:
         path, name: its folder, and its name: the path below the output root, else the folder's name.
         begun: the day in its name, else the day on which its folder was last written.
         model, dataset, split, seed: what was trained, on what.
+        model_title: the model with its streams and switches, where these are not the usual ones.
         epochs_done, epochs: the number of finished epochs, and of configured ones.
         teachers: the models of a distilled run's teachers, or their checkpoints if unknown; empty for other runs.
+        peers: how many networks learned from each other; 0 for other runs.
         state: `finished`; `diverged`, ended because of non-finite numbers; else `unfinished`.
         measures: the metrics of its task.
         figures: `best_epoch`, `best_<metric>` and `final_<metric>` of the test part, `train_seconds`,
@@ -57,7 +61,9 @@ class Run:
     seed: int | None = None
     epochs_done: int | None = None
     epochs: int | None = None
+    model_title: str = ""
     teachers: Sequence[str] = ()
+    peers: int = 0
     state: str = "unfinished"
     measures: Measures = CLASSIFICATION
     figures: Mapping[str, float] = field(default_factory=dict)
@@ -76,8 +82,9 @@ class Run:
 
     @property
     def distillation_label(self) -> str:
-        """Return the teachers of a distilled run for a title; empty for other runs."""
-        return f"distilled from {' and '.join(self.teachers)}" if self.teachers else ""
+        """Return for a title what a distilled run learned from beside the labels; empty for other runs."""
+        learned_from = [*self.teachers, *([counted(self.peers, "peer")] if self.peers else [])]
+        return f"distilled from {' and '.join(learned_from)}" if learned_from else ""
 
     @property
     def weights_prefix(self) -> str:
@@ -119,12 +126,14 @@ def read_run(path: Path, output_root: Path | None = None) -> Run:
         name=_name(path, output_root),
         begun=folder.begun,
         model=_text(summary.get("model", model.get("name"))),
+        model_title=printable(model_title(model)) or _text(summary.get("model")),
         dataset=_text(summary.get("dataset", data.get("name"))),
         split=_text(summary.get("split", data.get("split"))),
         seed=_integer(seed),
         epochs_done=int(rows[-1]["epoch"]) + 1 if rows else None if problems else 0,
         epochs=_integer(config.get("epochs")),
         teachers=_teachers(path, config),
+        peers=_integer(_section(config, "distillation").get("peers")) or 0,
         state="finished" if summary else "diverged" if _exists(folder.divergence) else "unfinished",
         measures=measures,
         figures=_figures(rows, measures)
@@ -241,10 +250,10 @@ def _teacher(path: Path, checkpoint: str) -> str:
     for path_of_teacher in places_of_teacher(path, checkpoint):
         run = RunFolder(path_of_teacher.parent.parent)
         try:
-            model = _section(run.read_config(), "model").get("name") if _exists(run.config) else None
+            model = model_title(_section(run.read_config(), "model")) if _exists(run.config) else ""
         except UserError:
             continue
-        if isinstance(model, str):
+        if model:
             return model
     return parts[-3] if len(parts) > 2 else checkpoint
 

@@ -82,6 +82,12 @@ class DistillationConfig:
                 "each, or none for equal weights."
             )
 
+    @property
+    def unused(self) -> list[str]:
+        """Return the keys that only teachers give an effect, if there are none."""
+        names = () if self.teachers else ("unlabelled", "unseen_only", "fixed_augmentations", "tau_of_smoothed")
+        return [f"distillation.{name}" for name in names if getattr(self, name)]
+
     def ce_weight(self, student: str, epoch: int, epochs: int) -> float:
         """Return `alpha`: the weight of the cross-entropy in an epoch.
 

@@ -1,11 +1,13 @@
 """The settings that all model families share."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Annotated, Any, Literal
 
 from ..utils.errors import UserError
 from ..utils.limits import Interval, Lengths
+
+STREAMS = ("joint", "velocity", "bone")
 
 # One whole number per stage.
 StageSizes = Annotated[list[Annotated[int, Interval(ge=1, le=4096)]], Lengths((1, 2, 3, 4, 5, 6))]
@@ -28,6 +30,9 @@ class ModelConfig:
     family: str = ""
     streams: list[Literal["joint", "velocity", "bone"]] = field(default_factory=lambda: ["joint", "velocity", "bone"])
     added_streams: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.streams = sorted(self.streams, key=STREAMS.index)  # the same model, however they are ordered
 
 
 def check_stages(kernel_frames: int, **lists: Sequence[Any]) -> None:
@@ -61,6 +66,35 @@ def check_complete(config: ModelConfig) -> None:
         raise UserError(
             f"The model {config.name} has no sizes: {', '.join(empty)} should be lists with one entry for each stage."
         )
+
+
+# The switches of all families with their values when off: what a plain configuration, as in a run's folder, is compared
+# with, since the families themselves need torch.
+SWITCHES_OFF: Mapping[str, Any] = {
+    "graph_subsets": [],
+    "learned_adjacency": False,
+    "joint_embedding": False,
+    "stream_channels": "plain",
+}
+
+
+def model_title(section: Mapping[str, Any]) -> str:
+    """Return a model's name and what it has beside or instead of the usual, such as `nano_e of bone, joint_embedding`.
+
+    Args:
+        section: the section `model` of a plain configuration; what is missing or invalid there is left out.
+    """
+    name, read = section.get("name"), section.get("streams")
+    added = section.get("added_streams")
+    names = [each for each in STREAMS if each in read] if isinstance(read, list) else [*STREAMS]
+    of = "" if names == [*STREAMS] else f" of {' and '.join(names)}" if names else " without the usual streams"
+    on = [str(each) for each in added] if isinstance(added, Mapping) else []
+    on += [_shown_switch(key, section[key]) for key, off in SWITCHES_OFF.items() if section.get(key, off) != off]
+    return ", ".join([f"{name if isinstance(name, str) else ''}{of}", *on])
+
+
+def _shown_switch(key: str, value: object) -> str:
+    return key if value is True else f"{key} {' and '.join(map(str, value)) if isinstance(value, list) else value}"
 
 
 def switches_of(config: ModelConfig | type[ModelConfig]) -> list[str]:

@@ -8,22 +8,33 @@ from collections.abc import Mapping
 import torch
 
 from ..models.cpu_kernels import fast_kernels
+from ..models.gpu_kernels import has_kernels
 
-_NUMBA, _TORCH = "numba's", "torch's"
+_NUMBA, _TORCH, _TRITON = "numba's", "torch's", "Triton's"
+_CPU_KERNELS = "CPU kernels"
 
 
 def computed_with(device: torch.device, amp: bool) -> dict[str, str]:
-    """Return torch's version, the device, and on a CPU whose kernels compute there.
+    """Return torch's version, the device, whose kernels compute there, and on a CPU the number of threads.
+
+    Threads share the drawing of dropout masks, and each sums its own part.
 
     Args:
         device: the device of the training.
         amp: whether it computes in mixed precision, in which numba's kernels are not used.
     """
     if device.type == "cuda":
-        return {"torch": str(torch.__version__), "device": torch.cuda.get_device_name(device)}
+        kernels = _TRITON if has_kernels(device) else _TORCH
+        return {
+            "torch": str(torch.__version__),
+            "device": torch.cuda.get_device_name(device),
+            "GPU kernels": kernels,
+        }
     found = {"torch": str(torch.__version__), "device": device.type}
+    if device.type == "cpu":
+        found["CPU threads"] = str(torch.get_num_threads())
     if device.type == "cpu" and not amp:
-        found["CPU kernels"] = _TORCH if fast_kernels() is None else _NUMBA
+        found[_CPU_KERNELS] = _TORCH if fast_kernels() is None else _NUMBA
     return found
 
 
@@ -33,6 +44,6 @@ def change(before: Mapping[str, str], now: Mapping[str, str]) -> str:
     if not changed:
         return ""
     sentence = f"This run goes on with {', '.join(changed)}: its state is the same, its figures from here on are not."
-    if before.get("CPU kernels") == _NUMBA and now.get("CPU kernels") == _TORCH:
+    if before.get(_CPU_KERNELS) == _NUMBA and now.get(_CPU_KERNELS) == _TORCH:
         sentence += " To repeat an undisturbed run to the bit, install the extra `fast`."
     return sentence

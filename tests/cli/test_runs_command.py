@@ -111,6 +111,16 @@ def test_runs_of_a_sequence_are_listed_and_distilled_ones_marked(runs: Callable,
     assert line_of(result.out, "run-2026-11-23").startswith("run-2026-11-23 nano_e tiny xsub - 0 3/3")
 
 
+def test_streams_switches_and_peers_are_told(runs: Callable, root: Path) -> None:
+    other = write_run(root / "run-2026-11-25", [50.0])
+    text = (other / "config.yaml").read_text().replace("nano_e}", "nano_e, streams: [bone], joint_embedding: true}")
+    (other / "config.yaml").write_text(f"{text}distillation: {{peers: 2}}\n")
+    result = runs()
+    assert "run-2026-11-25 nano_e of bone, joint_embedding tiny xsub 2 peers 0" in line_of(result.out, "run-2026-11-25")
+    compared = runs("compare", "run-2026-11-25", "run-2026-11-23")
+    assert line_of(compared.out, "run-2026-11-23").startswith("run-2026-11-23 nano_e "), "the models differ"
+
+
 def test_without_a_distilled_run_there_is_no_column_of_teachers(runs: Callable) -> None:
     assert " teacher " not in runs().out
 
