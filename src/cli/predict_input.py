@@ -159,20 +159,27 @@ def _clips_of_store(named: str, source: Source) -> Recordings:
 
 
 def _clips(recordings: Recordings, *, quiet: bool) -> Iterator[Found | Failure]:
-    """Yield the clips of a file, a folder or an archive."""
-    named, entries = recordings.origin, recordings.entries
+    """Yield the clips of a file, a folder or an archive, and warn at the end of those that have one frame."""
+    named, entries, stills = recordings.origin, recordings.entries, 0
     if len(entries) > 1:
         _logger.info("%s: %s.", named, counted(len(entries), "recording"))
     with progress(quiet or len(entries) <= _FEW).task("classifying", len(entries)) as task:
         for entry in entries:
             try:
-                yield Found(named, recordings.read(entry))
+                clip = recordings.read(entry)
+                stills += clip.joints.shape[1] == 1
+                yield Found(named, clip)
             except BadClip as error:
                 where = f"line {error.line}: " if error.line else ""
                 yield Failure(named, entry.name, f"{where}{error.reason}")
             except UserError as error:  # a package that this format needs is missing
                 yield Failure(named, entry.name, str(error))
             task.advance()
+    if stills:
+        _logger.warning(
+            "%s: %d of %s %s one frame, and so no movement that could be recognised.",
+            *(named, stills, counted(len(entries), "recording"), "has" if stills == 1 else "have"),
+        )
 
 
 def _lines(source: Source) -> Iterator[Found | Failure]:

@@ -28,6 +28,7 @@ from ..settings.model import model_title
 from ..settings.run import RunConfig
 from ..tasks.measures import CLASSIFICATION
 from ..utils.errors import UserError
+from ..utils.names import contrast
 from ..utils.spread import finite_or_none
 from .methods import FEATURES, LOGITS, MAPS, compared
 from .teacher_outputs import TeacherOutputs
@@ -157,8 +158,9 @@ def _refuse_unfit(checkpoint: Checkpoint, path: Path, ours: RunConfig) -> None:
     """
     theirs = checkpoint.config
     read, given = theirs.model.added_streams, ours.model.added_streams
-    facts = {
-        "classes": (list(checkpoint.classes), list(ours.data.classes)),
+    other_classes = contrast(checkpoint.classes, ours.data.classes)
+    facts: dict[str, tuple[object, object]] = {
+        "classes": (f"{len(checkpoint.classes)}{other_classes}", f"{len(ours.data.classes)}"),
         "layout": (theirs.data.skeleton, ours.data.skeleton),
         "input_frames": (theirs.input_frames, ours.input_frames),
         "data.normalize": (asdict(theirs.data.normalize), asdict(ours.data.normalize)),
@@ -199,7 +201,7 @@ def _warnings_about(checkpoint: Checkpoint, ours: RunConfig) -> list[str]:
 
 
 def _short(value: object) -> str:
-    text = f"{len(value)}, beginning with {value[0]!r}" if isinstance(value, list) and value else str(value)
+    text = str(value)
     return text if len(text) < 120 else f"{text[:120]}..."
 
 

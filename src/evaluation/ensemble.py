@@ -10,14 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..utils.errors import UserError
-from ..utils.names import first_few
+from ..utils.names import contrast
 from ..utils.numbers import counted
 from ..utils.progress import Progress
 from .metrics import Predictions
 from .tested import PLAINLY, Condition, TestedModel
 
 FEWEST_TO_WEIGH = 20  # held-out clips
-_NAMED = 3
 _STEPS, _SETTLED = 500, 1e-7
 _LEAST = float(np.finfo(np.float32).tiny)
 
@@ -44,11 +43,10 @@ def refuse_strangers(members: Sequence[TestedModel], what: str = "An ensemble") 
     first = members[0]
     for other in members[1:]:
         if other.classes != first.classes:
-            different = [name for name in other.classes if name not in first.classes]
-            named = f", such as {first_few(different, _NAMED)}" if different else " in another order"
             raise UserError(
                 f"{what} of different classes: {first.path} has {counted(len(first.classes), 'class')}, and "
-                f"{other.path} has {len(other.classes)}{named}. Give networks that were trained on the same classes."
+                f"{other.path} has {len(other.classes)}{contrast(other.classes, first.classes)}. Give networks that "
+                "were trained on the same classes."
             )
         layouts = [each.config.data.skeleton for each in (first, other)]
         if layouts[0] != layouts[1]:

@@ -32,6 +32,7 @@ from ..settings.data import data_settings
 from ..settings.run import RunConfig
 from ..settings.splits import is_split_file
 from ..utils.errors import UserError
+from ..utils.names import contrast
 from ..utils.numbers import counted
 from ..utils.progress import SILENT, Progress
 from ..utils.root_folders import root_folders
@@ -247,7 +248,8 @@ def _requested_config(checkpoint: Checkpoint, path: Path, request: EvalRequest) 
         if (data.skeleton, list(data.classes)) != own:
             raise UserError(
                 f"{path} was trained on {config.data.name} ({counted(len(own[1]), 'class')}, "
-                f"{own[0].name}); {data.name} has {counted(len(data.classes), 'class')} and the layout {data.layout}. "
+                f"{own[0].name}); {data.name} has {counted(len(data.classes), 'class')}"
+                f"{contrast(data.classes, own[1])} and the layout {data.layout}. "
                 "Evaluate it on a data set with the same classes and layout."
             )
         own_settings = {

@@ -15,7 +15,7 @@ from ..utils.numbers import counted, duration
 from ..utils.progress import SILENT, Progress
 from .run import EndCallback
 from .search_budget import Costs, Rung, described, plan_rungs
-from .search_plan import Candidate, Search, refuse_reported_clips
+from .search_plan import Candidate, Search, refuse_unsuitable_clips
 from .search_results import Stage, Standing, read_stages, write_search
 from .sweep import Job, epochs_done, refuse_other_settings, train_jobs
 from .sweep_plan import BASELINE, SweepRun
@@ -68,7 +68,7 @@ def run_search(search: Search, jobs: int, progress: Progress = SILENT, on_end: E
         TrainingDiverged: all runs diverged.
         KeyboardInterrupt: a signal arrived; the runs have saved their states.
     """
-    refuse_reported_clips(search)
+    refuse_unsuitable_clips(search)
     refusal = f"Another process is training the search {search.folder}. Run the same command when that has ended."
     with sole_writer(make_folder(search.folder), refusal):
         stages = read_stages(search)

@@ -18,6 +18,7 @@ from .folds import with_split
 from .run import store_of
 from .search_budget import ladder, ladder_between
 from .search_space import SearchedSetting, draw, range_ends, searched_setting, split_setting, values_of
+from .split_check import divided_with_warnings
 from .sweep_plan import (
     BASELINE,
     OF_ALL,
@@ -28,6 +29,7 @@ from .sweep_plan import (
     config_of_run,
     configs_on_parts,
     key_of,
+    refuse_unused_distillation,
 )
 
 MOST_CANDIDATES = 999
@@ -153,6 +155,7 @@ def plan_search(spec: SweepSpec, searched: Sequence[str], budget_hours: float) -
         )
     spec = replace(spec, flags={**spec.flags, _EPOCHS: lengths[-1]}) if lengths else spec
     parts = configs_on_parts(spec, [], "")
+    refuse_unused_distillation(texts, parts.values(), "--search")
     first = next(iter(parts.values()))
     lengths = lengths or ladder(first.epochs)
 
@@ -177,20 +180,23 @@ def plan_search(spec: SweepSpec, searched: Sequence[str], budget_hours: float) -
     return Search(folder, settings, lengths, candidates, budget_hours, spec)
 
 
-def refuse_reported_clips(search: Search) -> None:
+def refuse_unsuitable_clips(search: Search) -> None:
     """Refuse to choose by clips on which results of the data set are reported: those that its own protocol tests.
 
+    Other faults of the parts are warned of, since the runs write their warnings into their own logs.
+
     Raises:
-        UserError: a part trains or tests with such clips, or the data are missing.
+        UserError: a part trains or tests with such clips or is empty, or the data are missing.
     """
     spec = search.spec
     recipe = resolve(model=spec.model, dataset=spec.dataset, environment=spec.environment, recipe=spec.recipe)
     own = with_split(recipe, None).data
     first = next(iter(search.own.parts.values()))
-    clips = store_of(first).clips
+    store = store_of(first)
+    clips = store.clips
     reported = set(divide(clips, own).test.tolist())
     for part, config in search.own.parts.items():
-        parts = divide(clips, config.data)
+        parts = divided_with_warnings(store, config.data)
         used = {*parts.train.tolist(), *(parts.test.tolist() if config.validation != "split" else ())}
         if shared := used & reported:
             raise UserError(
@@ -213,7 +219,7 @@ def _by_key(searched: Sequence[str], spec: SweepSpec) -> dict[str, str]:
             raise UserError(f"--search {key} is given twice. Give one range or list.")
         if key in RESERVED:
             raise UserError(f"--search {key} is not possible: it is set by {RESERVED[key]}.")
-        if key in OF_ALL:
+        if covers((*OF_ALL, "data.select", "data.protocols"), key):
             raise UserError(f"--search {key} is not possible, since it decides by which clips candidates are compared.")
         if covers(HARMLESS, key):
             raise UserError(f"--search {key} is not possible, since it does not change what a training computes.")

@@ -236,7 +236,8 @@ def choice(search: Search, standing: Standing) -> list[str]:
         return []
     stage, result = found
     best = search.candidate(result.variant)
-    what = ", ".join(best.changes) if best.values else "the recipe's own settings; no candidate was better"
+    others = "no candidate was better" if standing.tried else "no candidate has a result"
+    what = ", ".join(best.changes) if best.values else f"the recipe's own settings; {others}"
     return [
         f"Best: {what}; {counted(stage.epochs, 'epoch')}.",
         f"To train it in full: {train_command(search, best)}",

@@ -4,10 +4,11 @@ import logging
 
 from ..data.loading.run_data import training_clips
 from ..data.store.copies import copies_message, find_copies
-from ..data.store.protocols import split
+from ..data.store.protocols import Split, split
 from ..data.store.reader import Store
 from ..data.store.suitability import split_warnings
 from ..runtime.distributed import World
+from ..settings.data import DataConfig
 from ..settings.run import RunConfig
 from ..utils.errors import UserError
 from ..utils.program import program
@@ -27,10 +28,20 @@ def check_split(config: RunConfig, store: Store, world: World, *, is_resumed: bo
     world.agree(lambda: _check(config, store, refuses=config.data.copies == "refuse" and not is_resumed))
 
 
-def _check(config: RunConfig, store: Store, *, refuses: bool) -> None:
-    parts = split(store.clips, config.data)
-    for warning in split_warnings(store.clips, config.data, config.data.split, parts):
+def divided_with_warnings(store: Store, data: DataConfig) -> Split:
+    """Return the parts of a data set's protocol, and warn of its faults that the index of the clips shows.
+
+    Raises:
+        UserError: a part is empty, or recordings are divided.
+    """
+    parts = split(store.clips, data)
+    for warning in split_warnings(store.clips, data, data.split, parts):
         _log.warning("%s", warning)
+    return parts
+
+
+def _check(config: RunConfig, store: Store, *, refuses: bool) -> None:
+    parts = divided_with_warnings(store, config.data)
     if config.data.copies == "allow":
         return
     train, held_out = training_clips(config, store, parts, warns=False)

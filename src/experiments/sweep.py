@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..data.store.find_store import find_store
-from ..data.store.protocols import split
+from ..data.store.protocols import hold_out, split
+from ..data.store.reader import Store
 from ..evaluation.evaluate import evaluate
 from ..evaluation.predictions_file import evaluation_folder
 from ..evaluation.request import EvalRequest
@@ -25,6 +26,7 @@ from ..utils.root_folders import data_roots
 from ..utils.worker_pool import work_in_order
 from .run import EndCallback, train
 from .series import changed_values
+from .split_check import divided_with_warnings
 from .sweep_plan import BASELINE, SweepPlan, SweepRun
 from .sweep_results import DIVERGED, DONE, PENDING, Outcome, outcome_of, read_outcomes, write_results
 
@@ -96,8 +98,34 @@ def _refuse_impossible(plan: SweepPlan) -> None:
     root, *inputs = data_roots(config.environment, config.data_root, config.input_roots)
     store = find_store(config.data, root, input_roots=inputs)
     for part in plan.parts:
-        split(store.clips, plan.runs_of(BASELINE, part)[0].config.data)
+        divided_with_warnings(store, plan.runs_of(BASELINE, part)[0].config.data)
+        _refuse_other_clips(plan, part, store)
     refuse_other_settings(plan.runs)
+
+
+def _refuse_other_clips(plan: SweepPlan, part: str, store: Store) -> None:
+    """Refuse a variant that is tested on other clips than the baseline, with which it could not be compared.
+
+    Raises:
+        UserError: there is such a variant, a part is empty, or it has too few clips to hold some out.
+    """
+    baseline, *others = (plan.runs_of(variant, part)[0] for variant in plan.changes)
+    own = _compared_clips(baseline, store)
+    for run in others:
+        if run.config.data != baseline.config.data and (clips := _compared_clips(run, store)) != own:
+            raise UserError(
+                f"--variant {run.variant} is tested on {counted(len(clips), 'clip')} of {part} and the baseline on "
+                f"{len(own)}, not the same ones, so the two cannot be compared. What chooses clips, such as "
+                "data.select, is set for all runs: --set data.select..."
+            )
+
+
+def _compared_clips(run: SweepRun, store: Store) -> list[int]:
+    """Return the indices of the clips by which a run is compared."""
+    config, parts = run.config, split(store.clips, run.config.data)
+    if run.subset == "test":
+        return list(parts.test.tolist())
+    return list(hold_out(store.clips, parts.train, config.validation_fraction, config.seed)[1].tolist())
 
 
 def refuse_other_settings(runs: Sequence[SweepRun]) -> None:

@@ -1,10 +1,11 @@
 """The plan of a sweep: named variants of one training, each on the same parts of the data and with the same seeds."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from ..runs.resume import covers
 from ..settings.data import DataConfig
 from ..settings.run import RunConfig
 from ..settings.splits import FoldChoice
@@ -133,6 +134,8 @@ def plan_sweep(spec: SweepSpec) -> SweepPlan:
     _refuse_impossible_lists(spec)
     variants: dict[str, Sequence[str]] = {BASELINE: (), **spec.variants}
     configs = {name: configs_on_parts(spec, each, f"--variant {name}") for name, each in variants.items()}
+    for variant, settings in spec.variants.items():
+        refuse_unused_distillation([*map(key_of, settings)], configs[variant].values(), f"--variant {variant}")
     _refuse_equal(configs)
     first = next(iter(configs[BASELINE].values()))
     name = file_name(spec.name or f"{first.data.name}-{first.model.name}")
@@ -193,6 +196,22 @@ def config_of_run(config: RunConfig, folder: Path, seed: int, threads: int) -> R
 def key_of(setting: str) -> str:
     """Return the key of a text `key=value`."""
     return setting.partition("=")[0].strip()
+
+
+def refuse_unused_distillation(keys: Collection[str], configs: Iterable[RunConfig], source: str) -> None:
+    """Refuse to change how a student learns from teachers or peers where it has none.
+
+    Raises:
+        UserError: that is so; the message names the `source` of the keys.
+    """
+    learns = any(each.distillation.teachers or each.distillation.peers for each in configs)
+    if learns or not {"distillation.teachers", "distillation.peers"}.isdisjoint(keys):
+        return
+    if unused := [key for key in keys if covers(("distillation",), key)]:
+        raise UserError(
+            f"{source} changes {unused[0]}, which has no effect without teachers. Name them for all runs, such as "
+            "--set distillation.teachers=[RUN]; or set distillation.peers."
+        )
 
 
 def _refuse_impossible_lists(spec: SweepSpec) -> None:

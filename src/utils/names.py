@@ -24,6 +24,23 @@ def first_few(texts: Sequence[str], most: int) -> str:
     return ", ".join(texts[:most]) + (f" and {len(texts) - most} more" if len(texts) > most else "")
 
 
+def contrast(names: Sequence[str], others: Sequence[str], most: int = 3) -> str:
+    """Return how a list differs from another one, as ` (with a, b and 2 more, without c)`; empty if it does not.
+
+    Args:
+        names: the list.
+        others: the one that it is compared with.
+        most: how many names of each kind are written.
+    """
+    added, lacking = (
+        [name for name in these if name not in those] for these, those in ((names, others), (others, names))
+    )
+    texts = [f"{word} {first_few(found, most)}" for word, found in (("with", added), ("without", lacking)) if found]
+    if not texts:
+        return "" if list(names) == list(others) else " (in another order)"
+    return f" ({', '.join(texts)})"
+
+
 def squash(text: str) -> str:
     """Return a name without case, spaces and punctuation: `Left Wrist` is `left_wrist`."""
     return "".join(character for character in text.casefold() if character.isalnum())

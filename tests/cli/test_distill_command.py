@@ -41,7 +41,8 @@ def refused(result: Any, *parts: str) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"classes": ["rise", "fall", "jump"]}, "classes: 3, beginning with 'rise'"),
+        ({"classes": ["rise", "fall", "jump"]}, "classes: 3 (with jump, without still), the student's 3"),
+        ({"classes": ["rise", "still", "fall"]}, "classes: 3 (in another order), the student's 3"),
         ({"input_frames": 16}, "input_frames: 16, the student's 8"),
         ({"data": {"normalize": NormalizeConfig(scale="unit")}}, "data.normalize: "),
     ],

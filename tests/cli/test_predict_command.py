@@ -212,6 +212,16 @@ def test_a_recording_that_cannot_be_classified_stops_no_other(
     assert f"There is no file or folder {tmp_path / 'none.npy'}" in result.err
 
 
+@pytest.mark.parametrize(("frames", "warned"), [(1, True), (2, False)])
+def test_recordings_of_one_frame_are_answered_with_a_warning(
+    cli: Command, model: Path, tmp_path: Path, frames: int, warned: bool
+) -> None:
+    WRITERS["ntu"](tmp_path, a_recording("ntu", frames=frames))
+    result = cli("predict", "--model", model, tmp_path / f"{NTU}.skeleton", "--json")
+    assert result.code == 0 and len(predicted(result)) == 1
+    assert ("1 of 1 recording has one frame, and so no movement" in result.err) == warned
+
+
 def test_joints_of_another_layout_are_mapped_to_that_of_the_model(
     cli: Command, checkpoint_of_layout: Model, tmp_path: Path
 ) -> None:

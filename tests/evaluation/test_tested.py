@@ -153,7 +153,7 @@ def test_an_ensemble_of_different_classes_layouts_or_clips_is_refused(made: Made
         made(clips_of([0, 1] * 5), ["a", "b"], name="more"),
     ]
     first, classes, layout, clips = (open_tested(EvalRequest(path), path) for path in paths)
-    with pytest.raises(UserError, match=r"ensemble of different classes: .* 2 classes, and .* 3, such as c"):
+    with pytest.raises(UserError, match=r"ensemble of different classes: .* 2 classes, and .* 3 \(with c\)"):
         refuse_strangers([first, classes])
     with pytest.raises(UserError, match=r"ensemble of different layouts: .* ntu25, and .* sbu15"):
         refuse_strangers([first, layout])
@@ -166,6 +166,13 @@ def test_a_checkpoint_of_another_layout_than_the_data_set_is_refused(made: Made,
     other = made(clips_of([0, 1] * 4, layout="sbu15"), ["a", "b"], layout="sbu15", name="other")
     data = other.parents[3] / "own.yaml"
     with pytest.raises(UserError, match=r"was trained on own \(2 classes, ntu25\); other has 2 classes and the layout"):
+        evaluate(EvalRequest(first, dataset=str(data)), tmp_path / "report")
+
+
+def test_a_data_set_of_other_class_names_is_refused_by_what_differs(made: Made, tmp_path: Path) -> None:
+    first = made(clips_of([0, 1] * 4), ["a", "b"])
+    data = made(clips_of([0, 1] * 4), ["b", "c"], name="other").parents[3] / "own.yaml"
+    with pytest.raises(UserError, match=r"other has 2 classes \(with c, without a\) and the layout ntu25"):
         evaluate(EvalRequest(first, dataset=str(data)), tmp_path / "report")
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from search_probes import RATES, MakeSearch
 
-from last.experiments.search_plan import refuse_reported_clips
+from last.experiments.search_plan import refuse_unsuitable_clips
 from last.settings.splits import FoldChoice
 from last.utils.errors import UserError
 
@@ -58,6 +58,9 @@ def test_combinations_that_contradict_or_repeat_are_left_out(search_plan: MakeSe
         (["seed=0,1"], "--search seed is not possible: it is set by --seeds"),
         (["data.split=a,b"], "it is set by --splits"),
         (["validation=test,split"], "decides by which clips candidates are compared"),
+        (["data.select.cameras=[1],[2]"], "decides by which clips candidates are compared"),
+        (["data.protocols.xsub.by=camera,subject"], "decides by which clips candidates are compared"),
+        (["distillation.alpha=0.1..0.9"], "--search changes distillation.alpha, which has no effect without teachers"),
         (["max_hours=1,2"], "it is set by --max_hours"),
         ([RATES, "epochs=0,1"], "lengths of the schedules should be different integers above 0"),
         ([RATES, "epochs=1.5..3"], "lengths of the schedules should be different integers above 0"),
@@ -86,15 +89,27 @@ def test_a_setting_that_a_search_sets_itself_is_refused(search_plan: MakeSearch)
 
 
 def test_a_search_does_not_choose_by_clips_on_which_results_are_reported(search_plan: MakeSearch) -> None:
-    refuse_reported_clips(search_plan())
+    refuse_unsuitable_clips(search_plan())
     for changes in ({"settings": []}, {"settings": [], "folds": FoldChoice("file", 2)}):
         with pytest.raises(UserError, match=r"clips that xsub tests.*--set validation=split.*--splits.*--folds"):
-            refuse_reported_clips(search_plan(**changes))
+            refuse_unsuitable_clips(search_plan(**changes))
     folds = search_plan(settings=["data.select.subjects=[1]"], folds=FoldChoice("file", 2))
-    refuse_reported_clips(folds)
+    refuse_unsuitable_clips(folds)
     assert list(folds.own.parts) == ["file_fold1of2", "file_fold2of2"]
+
+
+def test_a_search_may_change_how_a_student_learns_from_the_peers_that_it_searches(search_plan: MakeSearch) -> None:
+    search = search_plan("distillation.peers=1,2", "distillation.alpha=0.1..0.9")
+    assert {each.parts["xsub"].distillation.peers for each in search.candidates.first(4)} == {1, 2}
+
+
+def test_a_search_warns_of_training_clips_of_one_class(
+    search_plan: MakeSearch, caplog: pytest.LogCaptureFixture
+) -> None:
+    refuse_unsuitable_clips(search_plan(settings=["validation=split", "data.select.actions=[1]"]))
+    assert "All 4 training clips of xsub are of one class (rise)" in caplog.text
 
 
 def test_a_search_without_data_is_refused(search_plan: MakeSearch, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="tiny"):
-        refuse_reported_clips(search_plan(flags={"data_root": str(tmp_path / "none")}))
+        refuse_unsuitable_clips(search_plan(flags={"data_root": str(tmp_path / "none")}))

@@ -59,6 +59,15 @@ def test_the_recipe_itself_is_the_best_if_no_candidate_is_better(
     assert "the recipe's own settings; no candidate was better" in choice(search, run_search(search, 1))[0]
 
 
+def test_the_recipe_is_not_called_better_than_candidates_that_there_was_no_time_for(
+    search_plan: MakeSearch, passing_time: SweepTrainings
+) -> None:
+    search = search_plan(budget_hours=0.03)
+    assert choice(search, run_search(search, 1))[0] == (
+        "Best: the recipe's own settings; no candidate has a result; 1 epoch."
+    )
+
+
 def test_the_notes_say_how_optimistic_the_best_is_and_what_longer_schedules_brought(
     search_plan: MakeSearch, passing_time: SweepTrainings
 ) -> None:

@@ -107,3 +107,14 @@ def test_training_clips_of_one_class_are_warned_of(
     )
     text = warnings_of(caplog, tiny_config(), store)
     assert message in text if message else "of one class" not in text
+
+
+def test_test_clips_of_classes_that_are_not_trained_are_warned_of(
+    tiny_config: MakeConfig, data_yaml: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    classes = ["rise", "fall", "still"]
+    clips = [clip for clip in open_store(data_yaml.parent / "data" / "tiny") if clip.subject == 2 or clip.label != 1]
+    store = write_store(tmp_path / "some" / "tiny", clips, name="tiny", layout="ntu25", classes=classes)
+    text = warnings_of(caplog, tiny_config(), store)
+    assert "4 test clips of xsub are of a class without any training clip (fall): they can hardly be recognised" in text
+    assert not warnings_of(caplog, tiny_config(), open_store(data_yaml.parent / "data" / "tiny"))

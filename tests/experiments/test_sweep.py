@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 
 import pytest
+from conftest import TINY
 from sweep_probes import SLOW, MakeSweep, SweepTrainings
 
 from last.experiments.sweep import run_sweep
@@ -41,6 +42,33 @@ def test_runs_that_were_started_with_other_settings_are_refused(
         run_sweep(sweep_plan(flags={"epochs": 2}), 1)
     run_sweep(sweep_plan(flags={"epochs": 2}, name="longer"), 1)
     assert len(sweep_trainings.trained) == 4
+
+
+@pytest.mark.parametrize("validation", ["test", "split"])
+def test_a_variant_that_is_tested_on_other_clips_is_refused_before_anything_is_trained(
+    sweep_plan: MakeSweep, sweep_trainings: SweepTrainings, validation: str
+) -> None:
+    plan = sweep_plan(
+        variants={"scaled": ["data.augment.scale=0.2"], "other": ["data.select.actions=[1,2]"]},
+        settings=[*TINY, "epochs=1", f"validation={validation}", "validation_fraction=0.4"],
+    )
+    with pytest.raises(UserError, match=r"--variant other is tested on \d clips of xsub and the baseline on \d+, not"):
+        run_sweep(plan, 1)
+    assert not sweep_trainings.trained
+
+
+def test_a_variant_that_is_trained_on_other_clips_and_tested_on_the_same_is_allowed(
+    sweep_plan: MakeSweep, sweep_trainings: SweepTrainings
+) -> None:
+    variants = {"swapped": ["data.protocols.xsub.train=[1,3]"]}
+    assert statuses(sweep_plan(variants=variants, settings=[*TINY, "epochs=1"])) == ["done"] * 2
+
+
+def test_a_sweep_warns_of_training_clips_of_one_class(
+    sweep_plan: MakeSweep, sweep_trainings: SweepTrainings, caplog: pytest.LogCaptureFixture
+) -> None:
+    run_sweep(sweep_plan(settings=[*TINY, "data.select.actions=[1]"]), 1)
+    assert "All 4 training clips of xsub are of one class (rise)" in caplog.text
 
 
 def test_a_run_that_diverges_is_not_trained_again_and_does_not_stop_the_others(
@@ -89,7 +117,7 @@ def test_a_finished_run_without_predictions_is_evaluated(
 def test_clips_that_were_held_out_are_evaluated_instead_of_the_test_clips(
     sweep_plan: MakeSweep, sweep_trainings: SweepTrainings
 ) -> None:
-    run_sweep(sweep_plan(flags={"validation": "split"}), 1)
+    run_sweep(sweep_plan(flags={"validation": "split", "validation_fraction": 0.4}), 1)
     assert {subset for _, subset in sweep_trainings.evaluated} == {"val"}
 
 

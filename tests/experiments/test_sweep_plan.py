@@ -55,6 +55,7 @@ def test_a_choice_on_the_reported_protocol_is_noted_unless_training_clips_are_he
         ({"variants": {"a": ["epochs=2"], "b": ["epochs=2"]}}, "variants a and b have the same settings"),
         ({"variants": {"wrong": ["learning_rat=1"]}}, "(?s)--variant wrong: .*Did you mean 'learning_rate'"),
         ({"variants": {"other": ["validation=split"]}}, "other changes validation, .* --set validation="),
+        ({"variants": {"taught": ["distillation.tau=2"]}}, "taught changes distillation.tau, .* without teachers"),
         ({"variants": {"seeded": ["seed=2"]}}, "seed=... has no effect: in a sweep it is set by --seeds"),
         ({"settings": ["output_root=here"]}, "it is set by --output_root"),
         ({"seeds": [1, 1]}, "--seeds has a duplicate: 1, 1"),

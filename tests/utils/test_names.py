@@ -2,7 +2,7 @@
 
 import pytest
 
-from last.utils.names import alike, normal_form, suggestion
+from last.utils.names import alike, contrast, normal_form, suggestion
 
 
 def test_an_accented_letter_is_one_character() -> None:
@@ -12,6 +12,20 @@ def test_an_accented_letter_is_one_character() -> None:
 def test_names_that_differ_in_case_or_accents_are_paired_with_the_first_of_them() -> None:
     assert alike(["Wave", "clap", "wave", "w\u00e0ve", "Wave"]) == [("Wave", "wave"), ("Wave", "w\u00e0ve")]
     assert alike(["wave", "waves"]) == []
+
+
+@pytest.mark.parametrize(
+    ("names", "text"),
+    [
+        (["a", "b", "c"], ""),
+        (["b", "a", "c"], " (in another order)"),
+        (["a", "b"], " (without c)"),
+        (["a", "b", "c", "d"], " (with d)"),
+        (["k", "l", "m", "n", "c"], " (with k, l, m and 1 more, without a, b)"),
+    ],
+)
+def test_a_list_of_names_is_told_from_another_by_what_it_adds_and_lacks(names: list[str], text: str) -> None:
+    assert contrast(names, ["a", "b", "c"]) == text
 
 
 @pytest.mark.parametrize(("name", "near"), [("wvae", " Did you mean 'wave'?"), ("jump", ""), ("wave" * 50, "")])

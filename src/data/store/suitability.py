@@ -52,7 +52,7 @@ def untrained_classes(clips: NDArray[np.void], parts: Split, classes: Sequence[s
 
 
 def split_warnings(clips: NDArray[np.void], config: DataConfig, name: str, parts: Split) -> list[str]:
-    """Return sentences about clips that are unintentionally in no part, a single class, and subjects in both parts.
+    """Return sentences about clips that are in no part, a single class, untrained classes, and subjects in both parts.
 
     Subjects are compared if the protocol divides single clips; one that divides by camera, for example, has every
     subject in both parts on purpose.
@@ -64,6 +64,15 @@ def split_warnings(clips: NDArray[np.void], config: DataConfig, name: str, parts
         found.append(
             f"All {counted(len(parts.train), 'training clip')} of {name} are of one class "
             f"({config.classes[labels[0]]}), so there is nothing to tell apart, and the accuracy says nothing."
+        )
+    untrained = [label for label in np.unique(clips["label"][parts.test]).tolist() if label not in labels]
+    if config.classes and untrained:
+        number = int(np.isin(clips["label"][parts.test], untrained).sum())
+        names = first_few([config.classes[label] for label in untrained], _SHOWN)
+        found.append(
+            f"{counted(number, 'test clip')} of {name} {'is' if number == 1 else 'are'} of "
+            f"{'a class' if len(untrained) == 1 else 'classes'} without any training clip ({names}): they can hardly "
+            "be recognised."
         )
     rule = config.protocols.get(name)
     if rule is None or rule.by not in PROPERTIES:
