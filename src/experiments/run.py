@@ -125,8 +125,6 @@ def train(
                 on_end(resume_point.run)  # the process that finished it was killed before
             return Result(resume_point.run, resume_point.run.read_summary() if world.is_first else {})
         _refuse_diverged(config.end, resume_point)
-        if unused := config.distillation.unused:
-            _log.warning("Without teachers, which `distill` names, this has no effect: %s.", ", ".join(unused))
         run_context = RunContext(device, world, watch, progress if world.is_first else SILENT)
         return _run(*_build(config, resume_point, recipe, run_context), on_end)
 
@@ -227,6 +225,8 @@ def _switched(trainer: Trainer) -> Iterator[None]:
     """Run training steps as CUDA graphs where that is possible, and with the kernels on trial that were chosen."""
     config, model, processes = trainer.config, trainer.task.model, trainer.world.size
     warn_of_unused_switches(config.hardware, trainer.device)
+    if unused := config.distillation.unused:
+        _log.warning("Without teachers, which `distill` names, this has no effect: %s.", ", ".join(unused))
     records = records_steps(config.model, config.hardware, trainer.device, processes, compiled=config.compile)
     recorded = recorded_steps(model) if records and isinstance(model, SkeletonClassifier) else nullcontext()
     with trial_kernels(config.hardware.trial_kernels), recorded:
