@@ -121,7 +121,6 @@ TESTED_IN = {
     "serve/server": "cli/test_serve_command",
     "settings/distillation": "experiments/test_run_config",
     "settings/intervals": "data/preparation/intervals/test_interval_tables",
-    "settings/model": "settings/test_model_settings",
     "settings/optimization": "experiments/test_run_config",
     "settings/run": "experiments/test_run_config",
     "settings/splits": "data/store/test_split_files",

@@ -83,7 +83,7 @@ def test_held_out_clips_that_differ_from_seed_to_seed_are_compared_seed_by_seed(
 def test_with_held_out_clips_the_means_are_of_these_and_not_of_the_test_part(
     sweep_plan: MakeSweep, sweep_trainings: SweepTrainings
 ) -> None:
-    plan = sweep_plan(flags={"validation": "split"})
+    plan = sweep_plan(flags={"validation": "split", "validation_fraction": 0.3})
     for each in run_sweep(plan, 1):
         assert each.folder is not None
         summary = each.folder / "summary.json"  # has the figures of the test part
