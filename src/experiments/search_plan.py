@@ -170,7 +170,8 @@ def plan_search(spec: SweepSpec, searched: Sequence[str], budget_hours: float) -
                 flags=spec.flags,
             )
         except UserError as error:
-            raise UserError(f"--search {key}: {error}") from error
+            problems = [each.removeprefix("--set: ").removeprefix(f"{key}: ") for each in error.problems]
+            raise UserError(f"--search {key}: {' '.join(problems) or error}") from error
         return flatten(asdict(config)).get(key)
 
     settings = [searched_setting(key, text, value_of) for key, text in texts.items()]

@@ -289,7 +289,8 @@ def _wrong_type(annotation: Any, value: Any, wrong: Any) -> str:
     if annotation is not bool and isinstance(wrong, str):
         advice = ", without quotes" if is_number(wrong) else advice
         advice = ", in decimal digits" if not advice and _OTHER_NUMBER.fullmatch(wrong) else advice
-    return f"{'no value' if value is None else short(value)} should be {_type_name(annotation)}{advice}."
+    wanted = f"should be {_type_name(annotation)}"
+    return f"no value is given, and it {wanted}{advice}." if value is None else f"{short(value)} {wanted}{advice}."
 
 
 def _unknown_key(path: Sequence[str], value: Any, known: Sequence[str], schema: Any) -> str:

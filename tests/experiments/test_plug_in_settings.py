@@ -75,7 +75,7 @@ def test_all_problems_of_plug_ins_and_of_other_keys_are_reported_at_once_with_wh
         "--set '=3' should look like key=value",
         "--set 'foo' should look like key=value",
         f"{recipe}: epochs: 'many' should be",
-        "--set: epochs: no value should be",
+        "--set: epochs: no value is given, and it should be",
         f"{recipe}: task: There is no task 'my_joint'.",
         "--set: optimizer: There is no optimizer 'sgdd'. Did you mean 'sgd'?",
         "--set: metrics.nosuch: There is no metric 'nosuch'",

@@ -84,7 +84,7 @@ def test_an_unknown_key_that_resembles_none_is_reported_with_all_known_ones() ->
         ("epochs", "many", "'many' should be a whole number"),
         ("epochs", 1.5, "1.5 should be a whole number"),
         ("epochs", True, "True should be a whole number"),
-        ("epochs", None, "no value should be a whole number"),
+        ("epochs", None, "no value is given, and it should be a whole number"),
         ("epochs", [1], "[1] should be a whole number"),
         ("rate", "fast", "'fast' should be a number"),
         ("name", {"a": 1}, "{'a': 1} should be text"),

@@ -100,7 +100,7 @@ def test_several_assignments_make_one_tree_and_the_last_of_a_key_wins() -> None:
 
 
 def test_an_empty_value_is_refused_where_one_is_needed() -> None:
-    assert "--set: epochs: no value should be a whole number" in problems(override_layer(["epochs="]))
+    assert "--set: epochs: no value is given, and it should be a whole number" in problems(override_layer(["epochs="]))
 
 
 @pytest.mark.parametrize("assignment", ["epochs", "=5", "", "loader.=1", ".workers=1", "a..b=1"])
