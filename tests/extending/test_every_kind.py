@@ -115,7 +115,7 @@ def test_all_of_them_together_train_without_the_host_waiting_for_the_device(
     assert len(figures.metrics) == 3 and figures.loss > 0
 
 
-@pytest.mark.parametrize("package", [augmentations, added_streams, clip_metrics], ids=named)
+@pytest.mark.parametrize("package", [augmentations, clip_metrics], ids=named)
 def test_where_there_is_none_yet_the_message_says_how_to_add_one(package: ModuleType) -> None:
     with pytest.raises(UserError, match=r"nor any other yet: docs/extending\.md shows how to add one"):
         GET[package]("of_yours")

@@ -1,0 +1,35 @@
+"""Partner: from each joint to the same joint of the others in the clip.
+
+A backbone computes each body on its own, and every body is placed relative to the first body's first position, so that
+the first body's streams say nothing about where the second is. This one does. It is ours.
+
+Legend: N clips, C coordinates, T frames, V joints, M bodies.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
+from ....skeleton import Layout
+from ..streams import by_joint
+
+
+def derive(
+    streams: Mapping[str, Tensor],
+    frame_mask: Tensor,
+    settings: Any,  # noqa: ARG001 - every stream has these arguments
+    layout: Layout,  # noqa: ARG001 - every stream has these arguments
+) -> Tensor:
+    """Return the mean position of the joint in the other bodies of the frame minus its own, (N, C, T, V, M).
+
+    It is zero in frames without another body. A joint whose coordinates are all zero counts as missing, as everywhere
+    in the joint stream.
+    """
+    joint = streams["joint"]
+    measured = by_joint(frame_mask) & (joint.abs().sum(dim=1, keepdim=True) > 0)  # (N, 1, T, V, M)
+    measured = measured.to(joint.dtype)
+    others = measured.sum(dim=-1, keepdim=True) - measured
+    total = joint * measured
+    mean = (total.sum(dim=-1, keepdim=True) - total) / others.clamp(min=1.0)
+    return (mean - joint) * (others > 0)
