@@ -20,7 +20,7 @@ from last.data.store.reader import write_store
 from last.runs.checkpoint import Checkpoint, read_checkpoint
 from last.runs.folder import RunFolder
 from last.runs.logbook import read_rows
-from last.utils.config import flatten
+from last.utils.dotted_keys import flatten
 from last.utils.files import read_json
 
 CLASSES = ["rise", "fall", "still"]

@@ -101,7 +101,8 @@ def _near_key(name: str, keys: Iterable[str]) -> str:
 def _keys() -> tuple[str, ...]:
     """Return the dotted configuration keys that a user may set, the most common first."""
     from ..settings.data import DataConfig
-    from ..utils.config import flatten, named_layer
+    from ..utils.config import named_layer
+    from ..utils.dotted_keys import flatten
     from ..utils.model_files import model_layer
 
     layers = [named_layer("training", "default", "file"), named_layer("environment", "local", "file")]

@@ -19,7 +19,6 @@ from ..utils.config import (
     data_layer,
     detect_environment,
     file_layer,
-    flatten,
     merge,
     named_layer,
     origin_of,
@@ -27,6 +26,7 @@ from ..utils.config import (
     section_layer,
     set_nested,
 )
+from ..utils.dotted_keys import flatten
 from ..utils.errors import UserError
 from ..utils.foreign_text import short
 from ..utils.limits import LARGEST_SEED

@@ -10,7 +10,7 @@ from typing import Any
 from ..data.store.protocols import divide
 from ..runs.resume import HARMLESS, covers
 from ..settings.run import RunConfig
-from ..utils.config import flatten
+from ..utils.dotted_keys import flatten
 from ..utils.errors import UserError
 from ..utils.names import file_name
 from .config import refuse_impossible_seeds, resolve

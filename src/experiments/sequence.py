@@ -15,7 +15,7 @@ from ..runs.resume import HARMLESS
 from ..runtime.distributed import World, device_index, joined
 from ..runtime.precision import choose_device
 from ..runtime.stop_requests import Stop, StopWatch
-from ..utils.config import flatten
+from ..utils.dotted_keys import flatten
 from ..utils.errors import ReportedElsewhere, UserError
 from ..utils.files import copy_files, make_folder
 from ..utils.locks import sole_writer

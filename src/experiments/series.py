@@ -12,7 +12,7 @@ from ..runtime.distributed import device_index, joined
 from ..runtime.precision import choose_device
 from ..settings.run import RunConfig
 from ..tasks.measures import CLASSIFICATION
-from ..utils.config import flatten
+from ..utils.dotted_keys import flatten, mappings_of_names
 from ..utils.errors import UserError
 from ..utils.files import write_json
 from ..utils.progress import SILENT, Progress
@@ -111,7 +111,8 @@ def changed_values(
     started_with: Mapping[str, Any], config: RunConfig, ignored: Sequence[str]
 ) -> dict[str, tuple[Any, Any]]:
     """Return the keys that differ between a run's start and now, each with both values; `ignored` are not compared."""
-    before, now = flatten(started_with), flatten(asdict(config))
+    whole = mappings_of_names(config)  # names that only one of them has are a change
+    before, now = flatten(started_with, whole=whole), flatten(asdict(config), whole=whole)
     common = [key for key in sorted(before.keys() & now.keys()) if not covers(ignored, key)]
     return {key: (before[key], now[key]) for key in common if before[key] != now[key]}
 

@@ -10,7 +10,7 @@ from ..settings.data import DataConfig
 from ..settings.run import RunConfig
 from ..settings.splits import FoldChoice
 from ..tasks.measures import CLASSIFICATION
-from ..utils.config import flatten
+from ..utils.dotted_keys import flatten
 from ..utils.errors import UserError
 from ..utils.names import file_name
 from .config import refuse_impossible_seeds, resolve

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..settings.data import ProtocolConfig
 from ..settings.run import RunConfig
-from ..utils.config import flatten
+from ..utils.dotted_keys import flatten
 from ..utils.errors import UserError
 from ..utils.files import write_csv
 from ..utils.foreign_text import printable

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from ..settings.distillation import teachers_in
 from ..settings.model import model_title
 from ..tasks.measures import CLASSIFICATION, Measures
-from ..utils.config import flatten
+from ..utils.dotted_keys import flatten
 from ..utils.errors import UserError
 from ..utils.files import read_json
 from ..utils.foreign_text import printable

@@ -11,7 +11,7 @@ from typing import Any
 from ..runtime.distributed import World
 from ..settings.run import RunConfig
 from ..tasks.recipe import ResumeRules, TaskRecipe
-from ..utils.config import flatten
+from ..utils.dotted_keys import flatten
 from ..utils.errors import Unwritable, UserError
 from ..utils.foreign_text import short
 from ..utils.root_folders import outermost, writable

@@ -291,14 +291,6 @@ def to_yaml(config: Any) -> str:
     return yaml_of(asdict(config))
 
 
-def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return nested mappings as one with dotted keys."""
-    found: dict[str, Any] = {}
-    for key, value in values.items():
-        found |= flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
-    return found
-
-
 def _checked(schema: Any, layer: Layer) -> tuple[dict[str, Any], list[str]]:
     """Return a layer's values with the types of the schema, or its problems.
 

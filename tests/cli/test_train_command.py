@@ -19,7 +19,7 @@ from last.runs.logbook import read_rows
 from last.runtime.stop_requests import Stop, StopWatch
 from last.settings.run import RunConfig
 from last.utils.aliases import ALIASES
-from last.utils.config import flatten
+from last.utils.dotted_keys import flatten
 from last.utils.renamed_keys import RENAMED_KEYS
 
 ENDINGS = [(Stop.TIME, 0), (Stop.HANG_UP, 129), (Stop.INTERRUPT, 130), (Stop.TERMINATE, 143)]

@@ -44,6 +44,15 @@ def test_runs_that_were_started_with_other_settings_are_refused(
     assert len(sweep_trainings.trained) == 4
 
 
+def test_a_stream_without_settings_is_a_setting(sweep_plan: MakeSweep, sweep_trainings: SweepTrainings) -> None:
+    run_sweep(sweep_plan(variants={"partner": ["model.added_streams.partner={}", "data.augment.scale=0.2"]}), 1)
+    assert len(sweep_trainings.trained) == 2
+    with pytest.raises(
+        UserError, match=r"partner on xsub.* model.added_streams was \{'partner': \{\}\} .* is \{\} now"
+    ):
+        run_sweep(sweep_plan(variants={"partner": ["data.augment.scale=0.2"]}), 1)
+
+
 @pytest.mark.parametrize("validation", ["test", "split"])
 def test_a_variant_that_is_tested_on_other_clips_is_refused_before_anything_is_trained(
     sweep_plan: MakeSweep, sweep_trainings: SweepTrainings, validation: str

@@ -14,7 +14,7 @@ from last.runs.comparison import differing_keys, seed_spreads, write_comparison
 from last.runs.results import Run, read_run
 from last.settings.data import DataConfig, ProtocolConfig
 from last.settings.run import RunConfig
-from last.utils.config import flatten
+from last.utils.dotted_keys import flatten
 from last.utils.spread import MeanDeviation
 
 MODEL = LastEConfig("nano_e", "last_e")

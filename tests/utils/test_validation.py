@@ -128,7 +128,9 @@ def test_a_word_of_several_is_taken_as_it_is_written() -> None:
         merge(Settings(), [override_layer(["word=no"])])
 
 
-@pytest.mark.parametrize(("value", "shown"), [([1], "[1]"), (None, "no value"), ({"a": 1}, "{'a': 1}")])
+@pytest.mark.parametrize(
+    ("value", "shown"), [([1], "[1]"), (None, "no value is given, and it"), ({"a": 1}, "{'a': 1}")]
+)
 def test_what_is_no_word_is_refused_by_its_type(value: object, shown: str) -> None:
     assert f"word: {shown} should be text." in problem(word=value)
 
