@@ -148,6 +148,7 @@ def test_a_file_of_results_that_cannot_be_written_is_refused_before_the_first_ch
         Records(setting.work / "a file" / "found.json", {}, again=False)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("stop", "ends"), [(Stop.INTERRUPT, KeyboardInterrupt), (Stop.TERMINATE, Terminated)])
 def test_a_signal_during_a_training_ends_the_command_and_is_no_result(
     stop: Stop, ends: type[BaseException], setting: Setting, monkeypatch: pytest.MonkeyPatch

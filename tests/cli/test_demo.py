@@ -77,6 +77,7 @@ def test_missing_matplotlib_is_reported_before_anything_is_trained(
     assert result.err.startswith("warning: Drawing the pictures needs matplotlib")
 
 
+@pytest.mark.long
 def test_a_quiet_demo_prints_its_results_only(cli: Callable[..., Any], tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.chdir(tmp_path)
     result = cli("demo", *SMALL, "--quiet")

@@ -100,6 +100,7 @@ def test_the_model_the_split_and_the_name_are_chosen(cli: Command, commands: lis
     assert Path(option(train, "--data_root")) == out / "data" / "by_camera"
 
 
+@pytest.mark.long
 def test_a_quiet_start_prints_warnings_and_the_result_only(
     cli: Command, commands: list[list[str]], tmp_path: Path
 ) -> None:
@@ -177,6 +178,7 @@ def option(command: list[str], name: str) -> str:
     return command[command.index(name) + 1]
 
 
+@pytest.mark.long
 def test_names_with_dots_are_started_and_then_as_a_prepared_data_set(
     cli: Command, commands: list[list[str]], tmp_path: Path
 ) -> None:

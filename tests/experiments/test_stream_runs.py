@@ -61,6 +61,7 @@ def test_a_teacher_of_one_stream_teaches_a_student_of_all_and_the_reverse(
     assert json.loads(run.summary.read_text())["streams"] == ["joint", "velocity", "bone"]
 
 
+@pytest.mark.long
 def test_networks_of_other_streams_are_summed_and_exported(
     cli: Callable[..., Any], bone_run: RunFolder, teacher: Path, data_yaml: Path, tmp_path: Path
 ) -> None:

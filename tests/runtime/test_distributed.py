@@ -45,6 +45,7 @@ CONFIGS = {
     "few": ["repeats_per_epoch=1", "epochs=1", "data.split=few"],
     "long": ["repeats_per_epoch=1", "epochs=500"],
 }
+PROCESSES = ["two", pytest.param("four", marks=pytest.mark.long)]
 Results = list[dict[str, Any]]  # by rank, what it has of each task
 
 
@@ -220,7 +221,7 @@ def assert_all_ranks_hold_the_same(results: Results, task: str) -> None:
 
 
 @pytest.mark.parametrize("task", ["uneven", "scarce"])
-@pytest.mark.parametrize("processes", ["two", "four"])
+@pytest.mark.parametrize("processes", PROCESSES)
 def test_processes_train_what_one_does_that_normalises_their_shards(
     ground: Path, processes: str, task: str, request: pytest.FixtureRequest
 ) -> None:
@@ -240,6 +241,7 @@ def test_statistics_really_depend_on_the_shards(ground: Path, two: Results) -> N
         assert_equal_to_rounding(two[0]["uneven"]["model"], reference.model.state_dict())
 
 
+@pytest.mark.long
 def test_a_process_without_clips_to_test_on_takes_part(ground: Path, four: Results) -> None:
     reference = ShardReference(config_of(ground, "few"), lambda _batch: 4)
     (expected,) = reference.fit()
@@ -247,7 +249,7 @@ def test_a_process_without_clips_to_test_on_takes_part(ground: Path, four: Resul
     assert {name: row[name] for name in expected} == pytest.approx(expected, rel=1e-5)
 
 
-@pytest.mark.parametrize("processes", ["two", "four"])
+@pytest.mark.parametrize("processes", PROCESSES)
 def test_all_processes_skip_a_batch_that_is_bad_in_one(processes: str, request: pytest.FixtureRequest) -> None:
     results: Results = request.getfixturevalue(processes)
     # Two draws an epoch, of three epochs; both may fall into the same batch.
@@ -279,7 +281,7 @@ def test_a_run_that_stopped_ends_as_if_it_had_not(two: Results) -> None:
         assert {name: row[name] for name in figures} == pytest.approx({name: expected[name] for name in figures}, 1e-12)
 
 
-@pytest.mark.parametrize("processes", [1, 4])
+@pytest.mark.parametrize("processes", [1, pytest.param(4, marks=pytest.mark.long)])
 def test_a_run_resumes_with_another_number_of_processes(
     ground: Path, tmp_path: Path, two: Results, processes: int, request: pytest.FixtureRequest
 ) -> None:
@@ -307,7 +309,7 @@ def test_a_batch_that_cannot_be_shared_is_refused_once(two: Results) -> None:
     assert second["spoken"] == ""
 
 
-@pytest.mark.parametrize("processes", ["two", "four"])
+@pytest.mark.parametrize("processes", PROCESSES)
 def test_processes_of_one_run_hold_one_lock_between_them(processes: str, request: pytest.FixtureRequest) -> None:
     results: Results = request.getfixturevalue(processes)
     for each in results:
