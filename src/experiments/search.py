@@ -23,6 +23,7 @@ from .sweep_results import DIVERGED, DONE, PENDING, STOPPED, Outcome
 
 _log = logging.getLogger(__name__)
 
+_SHORTEST_S = 1.0
 _FIRST_TRIES = 12  # candidates, after which a search ends if no epoch of any was trained
 _Tried = tuple[Path, int]  # the folder and seed of a run that this call trained
 
@@ -175,7 +176,7 @@ def _train(step: _Step, jobs: int, clock: _Clock, progress: Progress, on_end: En
 
     So a machine that has become slower tries fewer candidates instead of none with the longer schedules.
     """
-    began, hours = time.monotonic(), clock.left_s / 3600
+    began, hours = time.monotonic(), max(clock.left_s, _SHORTEST_S) / 3600  # none would be no limit
     runs = [replace(run, config=replace(run.config, max_hours=hours)) for run in step.runs]
     left_s = [(run.config.epochs - epochs_done([run])) * step.seconds_per_epoch for run in runs]
     todo = [Job(run, began, on_end, expected, step.reserved_s) for run, expected in zip(runs, left_s, strict=True)]

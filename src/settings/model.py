@@ -32,7 +32,8 @@ class ModelConfig:
     added_streams: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.streams = sorted(self.streams, key=STREAMS.index)  # the same model, however they are ordered
+        # The same model, however they are ordered; what is no stream is refused where configurations are checked.
+        self.streams = sorted(self.streams, key=lambda name: (*STREAMS, name).index(name))
 
 
 def check_stages(kernel_frames: int, **lists: Sequence[Any]) -> None:

@@ -2,11 +2,13 @@
 
 import json
 import logging
+from typing import Any
 
 import pytest
 from search_probes import RATES, MakeSearch
 from sweep_probes import SweepTrainings
 
+from last.experiments import search as search_module
 from last.experiments.search import run_search, seconds_per_epoch
 from last.experiments.search_plan import Search
 from last.experiments.sweep_results import outcome_of
@@ -61,6 +63,22 @@ def test_a_machine_that_becomes_slower_leaves_time_for_the_longest_schedule(
     run_search(search_plan(budget_hours=2), 1)
     assert {epochs for _, epochs, _ in trained(passing_time)} == {1, 3, 9}
     assert passing_time.now - began <= 2 * 3600
+
+
+def test_a_search_whose_time_ends_between_two_stages_trains_no_further(
+    search_plan: MakeSearch, passing_time: SweepTrainings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planned = search_module._next_step
+
+    def late(*arguments: Any) -> Any:
+        step = planned(*arguments)
+        passing_time.now += 3600 if len(passing_time.trained) > 1 else 0
+        return step
+
+    monkeypatch.setattr(search_module, "_next_step", late)
+    run_search(search_plan(budget_hours=0.9), 1)
+    assert len(passing_time.trained) > 1
+    assert {epochs for _, epochs, _ in trained(passing_time)} == {1}
 
 
 def test_the_same_search_trains_nothing_again_and_more_hours_add_candidates(

@@ -15,6 +15,7 @@ from last.settings.model import SWITCHES_OFF, model_title, switches_of
 def test_streams_are_the_same_in_any_order(family: type[Any]) -> None:
     assert family(streams=["bone", "joint"]).streams == ["joint", "bone"]
     assert family(streams=["bone", "joint"]) == family(streams=["joint", "bone"])
+    assert family(streams=["speed", "joint"]).streams == ["joint", "speed"]
     assert family(streams=["bone", "bone"]).streams == ["bone", "bone"], "which is refused later, with its reason"
 
 
