@@ -206,7 +206,7 @@ def _comparison(
     own, others = correct_clips(predictions), correct_clips(found)[in_order(found, predictions.names)]
     return ComparisonResult(
         str(other.path),
-        other.config.model.name,
+        model_title(vars(other.config.model)),
         share_of(others),
         share_of(own.astype(np.float64) - others),
         int((own & ~others).sum()),
@@ -247,7 +247,7 @@ def _further(
 def _facts(request: EvalRequest, ensemble: Ensemble) -> dict[str, str]:
     first = ensemble.first
     config = first.config
-    models = dict.fromkeys(member.config.model.name for member in ensemble.members)
+    models = dict.fromkeys(model_title(vars(member.config.model)) for member in ensemble.members)
     return {
         "checkpoint": ", ".join(map(str, request.checkpoints)),
         "epoch": ", ".join(str(member.checkpoint.epoch) for member in ensemble.members),

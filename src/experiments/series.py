@@ -110,11 +110,24 @@ def pooled(results: Sequence[Result]) -> dict[str, float]:
 def changed_values(
     started_with: Mapping[str, Any], config: RunConfig, ignored: Sequence[str]
 ) -> dict[str, tuple[Any, Any]]:
-    """Return the keys that differ between a run's start and now, each with both values; `ignored` are not compared."""
-    whole = mappings_of_names(config)  # names that only one of them has are a change
+    """Return the keys that differ between a run's start and now, each with both values; `ignored` are not compared.
+
+    A name that only one of them has, such as that of a plug-in, is a difference. A setting is not: an earlier version
+    did not have it.
+    """
+    whole = mappings_of_names(config)
     before, now = flatten(started_with, whole=whole), flatten(asdict(config), whole=whole)
     common = [key for key in sorted(before.keys() & now.keys()) if not covers(ignored, key)]
-    return {key: (before[key], now[key]) for key in common if before[key] != now[key]}
+    return {key: (before[key], now[key]) for key in common if _differ(before[key], now[key])}
+
+
+def _differ(before: Any, now: Any, *, of_names: bool = True) -> bool:
+    """Return whether two values differ; of mappings that are not `of_names`, only the common keys count."""
+    if not isinstance(before, Mapping) or not isinstance(now, Mapping):
+        return bool(before != now)
+    if of_names and before.keys() != now.keys():
+        return True
+    return any(_differ(before[key], now[key], of_names=False) for key in before.keys() & now.keys())
 
 
 def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

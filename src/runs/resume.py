@@ -268,18 +268,21 @@ def _refuse_changes(
     if before.early_stopping.patience and now.early_stopping.patience:  # which decides in tested epochs
         harmless = tuple(key for key in harmless if key != "test_every")
     differing = [key for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key)]
+    # A mapping that is empty in one of both differs by the names that the other has.
+    differing = [key for key in differing if not any(covers([key], each) for each in differing if each != key)]
     changed = [key for key in differing if not covers(harmless, key)]
-    refused = [key for key in changed if key not in explicit_keys or covers(rules.fixed, key)]
+    refused = [key for key in changed if not covers(explicit_keys, key) or covers(rules.fixed, key)]
     if "model.name" in refused:
         refused = ["model.name"]  # a model's other keys follow from its name
     if refused:
         lines = "\n".join(f"  {key}: {_shown(old.get(key))} in the run, {_shown(new.get(key))} now" for key in refused)
         impossible = any(covers(rules.fixed, key) for key in refused)
+        example = next((key for key in new if covers([key], refused[0])), refused[0])  # or the mapping that lacks it
         remedy = (
             "These cannot change within a run. Start a new run: leave --resume out."
             if impossible
             else "Repeat the options of that run, set each of these keys explicitly, for example with "
-            f"--set {refused[0]}={new.get(refused[0])}, or start a new run without --resume."
+            f"--set {example}={new.get(example)}, or start a new run without --resume."
         )
         raise UserError(f"The run of {path} was started with another configuration:\n{lines}\n{remedy}")
     return changed

@@ -1,7 +1,7 @@
 """The `distillation:` section of a configuration: the teachers, and how a student learns from them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Annotated, Any
 
 from ..utils.errors import UserError
@@ -84,9 +84,11 @@ class DistillationConfig:
 
     @property
     def unused(self) -> list[str]:
-        """Return the keys that only teachers give an effect, if there are none."""
-        names = () if self.teachers else ("unlabelled", "unseen_only", "fixed_augmentations", "tau_of_smoothed")
-        return [f"distillation.{name}" for name in names if getattr(self, name)]
+        """Return the keys that are set without effect, since there are no teachers, or no peers either."""
+        names = set() if self.teachers else {"unlabelled", "unseen_only", "fixed_augmentations", "tau_of_smoothed"}
+        names |= set() if self.teachers or self.peers else {"alpha", "alpha_end", "tau_end", "label_smoothing"}
+        found = (each for each in fields(self) if each.name in names and getattr(self, each.name) != each.default)
+        return [f"distillation.{each.name}" for each in found]
 
     def ce_weight(self, student: str, epoch: int, epochs: int) -> float:
         """Return `alpha`: the weight of the cross-entropy in an epoch.

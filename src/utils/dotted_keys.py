@@ -16,12 +16,17 @@ def flatten(values: Mapping[str, Any], prefix: str = "", whole: Collection[str] 
 
 
 def mappings_of_names(config: Any, prefix: str = "") -> list[str]:
-    """Return the dotted keys of a configuration, a dataclass, that hold a mapping of any names, such as plug-ins."""
+    """Return the dotted keys of a configuration, a dataclass, that hold a mapping of any names, such as plug-ins.
+
+    A mapping with the settings of one plug-in, such as `optimizer_settings`, has no names, but keys with defaults.
+    """
     found = []
     for each in fields(config):
         value, key = getattr(config, each.name), f"{prefix}{each.name}"
         if is_dataclass(value):
             found += mappings_of_names(value, f"{key}.")
-        elif isinstance(value, dict) and not any(map(is_dataclass, value.values())):
+        elif not isinstance(value, dict) or each.name.endswith("_settings"):
+            continue
+        elif not any(map(is_dataclass, value.values())):
             found.append(key)
     return found

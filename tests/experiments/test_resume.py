@@ -337,6 +337,20 @@ def test_key_that_is_set_on_purpose_may_change(tiny_config: MakeConfig, monkeypa
     assert rates[1:] == fresh[1:]
 
 
+def test_a_name_in_a_mapping_that_was_empty_may_be_set_on_purpose_and_removed_again(
+    tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = stopped_run(tiny_config, monkeypatch)
+    key, named, without = "data.class_map", tiny_config(*RICH), tiny_config(*RICH, "epochs=4")
+    named.data.class_map["odd"] = "rise"
+    with pytest.raises(UserError, match=rf"(?s)configuration:\n  {key}.odd: None in .*--set {key}.odd=rise, or"):
+        experiment.train(named, resume=str(run.path))
+    experiment.train(named, resume=str(run.path), explicit_keys=[f"{key}.odd"])
+    with pytest.raises(UserError, match=rf"(?s)configuration:\n  {key}.odd: 'rise' in the run.*--set {key}={{}}, or"):
+        experiment.train(without, resume=str(run.path), explicit_keys=["epochs"])
+    experiment.train(without, resume=str(run.path), explicit_keys=["epochs", key])
+
+
 def test_another_model_is_refused_even_where_it_is_set_on_purpose(
     tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:

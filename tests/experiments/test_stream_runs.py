@@ -61,6 +61,19 @@ def test_a_teacher_of_one_stream_teaches_a_student_of_all_and_the_reverse(
     assert json.loads(run.summary.read_text())["streams"] == ["joint", "velocity", "bone"]
 
 
+def test_an_evaluation_names_the_streams(
+    cli: Callable[..., Any], bone_run: RunFolder, teacher: Path, data_yaml: Path, tmp_path: Path
+) -> None:
+    given = ("--data_root", data_yaml.parent / "data", "--out", tmp_path / "found")
+    compared = cli("evaluate", "--checkpoint", bone_run.last, "--compare", teacher, *given)
+    assert compared.code == 0, compared.err
+    assert "nano_e of bone on tiny xsub, test part" in compared.out
+    turned = cli("evaluate", "--checkpoint", teacher, "--compare", bone_run.last, *given)
+    assert "(nano_e of bone) on the same clips" in " ".join(turned.out.split())
+    summed = cli("evaluate", "--checkpoint", bone_run.last, "--checkpoint", teacher, *given)
+    assert "nano_e of bone + nano_e on tiny xsub, test part" in summed.out, summed.err
+
+
 @pytest.mark.long
 def test_networks_of_other_streams_are_summed_and_exported(
     cli: Callable[..., Any], bone_run: RunFolder, teacher: Path, data_yaml: Path, tmp_path: Path

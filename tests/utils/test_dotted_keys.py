@@ -27,6 +27,7 @@ def test_mappings_of_any_names_are_found_and_sections_are_not() -> None:
     config = RunConfig()
     config.data.protocols["xsub"] = ProtocolConfig()
     found = mappings_of_names(config)
-    assert {"model.added_streams", "data.augment.added", "metrics", "optimizer_settings"} <= set(found)
+    assert {"model.added_streams", "data.augment.added", "metrics", "distillation.alpha_of"} <= set(found)
+    assert "optimizer_settings" not in found, "whose keys have defaults"
     assert "data.protocols" not in found, "whose entries have keys with defaults"
     assert all(isinstance(flatten(asdict(config), whole=found)[key], dict) for key in found)

@@ -11,6 +11,7 @@ from typing import Any
 
 from torch import Tensor
 
+from ....settings.model import STREAMS
 from ....skeleton import Layout
 from ..streams import by_joint
 
@@ -23,12 +24,12 @@ def derive(
 ) -> Tensor:
     """Return the mean position of the joint in the other bodies of the frame minus its own, (N, C, T, V, M).
 
-    It is zero in frames without another body. A joint whose coordinates are all zero counts as missing, as everywhere
-    in the joint stream.
+    It is zero in frames without another body. A joint that is zero in all three streams counts as missing: the joint
+    stream alone is also zero where the first body's centre is the origin, as in the first frame of a recording.
     """
     joint = streams["joint"]
-    measured = by_joint(frame_mask) & (joint.abs().sum(dim=1, keepdim=True) > 0)  # (N, 1, T, V, M)
-    measured = measured.to(joint.dtype)
+    size = sum(streams[name].abs().sum(dim=1, keepdim=True) for name in STREAMS)
+    measured = (by_joint(frame_mask) & (size > 0)).to(joint.dtype)  # (N, 1, T, V, M)
     others = measured.sum(dim=-1, keepdim=True) - measured
     total = joint * measured
     mean = (total.sum(dim=-1, keepdim=True) - total) / others.clamp(min=1.0)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 import last
 from last.data.loading.added_streams import AddedStreams
+from last.data.loading.streams import derive_streams
 from last.skeleton import load_layout
 
 LAYOUT = load_layout("sbu15")
@@ -18,7 +19,8 @@ LAYOUT = load_layout("sbu15")
 
 def partner(joint: Tensor, frame_mask: Tensor, mask: Tensor | None = None) -> Tensor:
     """Return the stream of joints (N, C, T, V, M), present by `frame_mask` (N, M, T)."""
-    return AddedStreams({"partner": {}})({"joint": joint}, frame_mask, LAYOUT, mask)["partner"]
+    streams = derive_streams(joint, frame_mask[..., None] if mask is None else mask, LAYOUT)
+    return AddedStreams({"partner": {}})(streams, frame_mask, LAYOUT, mask)["partner"]
 
 
 def test_it_is_the_way_to_the_same_joint_of_the_other_body() -> None:
@@ -51,6 +53,15 @@ def test_a_missing_joint_is_no_position() -> None:
     found = partner(joint, mask.any(-1), mask)
     assert not found[:, :, :, 5].any()
     assert found[:, :, :, 6].all()
+
+
+def test_a_joint_at_the_origin_is_a_position() -> None:
+    joint, mask = torch.randn(1, 3, 4, 15, 2), torch.ones(1, 2, 4, 15, dtype=torch.bool)
+    joint[:, :, 0, LAYOUT.center, 0] = 0.0  # of the first body in the first frame, as in every prepared data set
+    mask[0, 0, 2, 5] = False
+    found = partner(joint, mask.any(-1), mask)
+    torch.testing.assert_close(found[:, :, 0, LAYOUT.center, 1], -joint[:, :, 0, LAYOUT.center, 1])
+    assert not found[:, :, 2, 5].any(), "missing beside frames in which it was measured"
 
 
 def test_turning_the_clip_turns_it_too() -> None:
