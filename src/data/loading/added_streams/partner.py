@@ -9,16 +9,16 @@ Legend: N clips, C coordinates, T frames, V joints, M bodies.
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from ....settings.model import STREAMS
 from ....skeleton import Layout
-from ..streams import by_joint
 
 
 def derive(
     streams: Mapping[str, Tensor],
-    frame_mask: Tensor,
+    frame_mask: Tensor,  # noqa: ARG001 - every stream has these arguments
     settings: Any,  # noqa: ARG001 - every stream has these arguments
     layout: Layout,  # noqa: ARG001 - every stream has these arguments
 ) -> Tensor:
@@ -28,9 +28,8 @@ def derive(
     stream alone is also zero where the first body's centre is the origin, as in the first frame of a recording.
     """
     joint = streams["joint"]
-    size = sum(streams[name].abs().sum(dim=1, keepdim=True) for name in STREAMS)
-    measured = (by_joint(frame_mask) & (size > 0)).to(joint.dtype)  # (N, 1, T, V, M)
+    size = torch.stack([streams[name].abs().sum(dim=1, keepdim=True) for name in STREAMS]).sum(dim=0)
+    measured = (size > 0).to(joint.dtype)  # (N, 1, T, V, M)
     others = measured.sum(dim=-1, keepdim=True) - measured
-    total = joint * measured
-    mean = (total.sum(dim=-1, keepdim=True) - total) / others.clamp(min=1.0)
+    mean = (joint.sum(dim=-1, keepdim=True) - joint) / others.clamp(min=1.0)  # what is missing adds zeros
     return (mean - joint) * (others > 0)
