@@ -281,7 +281,7 @@ def _show_runs(title: str, columns: Sequence[str], runs: "Sequence[Run]") -> Non
 
     If that is not enough, show all columns, one run below the other.
     """
-    distilled = any(each.teachers or each.peers for each in runs)
+    distilled = any(each.learned_from for each in runs)
     missing = {_TEACHER} if not distilled else set()
     missing |= set() if any(len(each.measures.metrics) > 1 for each in runs) else {_SECOND}
     everything = {name: [_COLUMNS[name](each) for each in runs] for name in columns if name not in missing}
@@ -356,7 +356,7 @@ _COLUMNS: "dict[str, Callable[[Run], object]]" = {
     "date": lambda run: "-" if run.begun is None else str(run.begun),
     "model": lambda run: run.model_title or "-",
     "data": lambda run: run.data or "-",
-    _TEACHER: lambda run: ", ".join(run.teachers) or (counted(run.peers, "peer") if run.peers else "-"),
+    _TEACHER: lambda run: ", ".join(run.learned_from) or "-",
     "seed": lambda run: _Number(math.nan) if run.seed is None else run.seed,
     "epochs": _epochs,
     "best %": _metric("best"),

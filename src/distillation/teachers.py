@@ -24,7 +24,6 @@ from ..runs.history import resolve_checkpoint, runs_below
 from ..runtime.compilation import compile_where_possible
 from ..runtime.distributed import World
 from ..runtime.precision import precision_of_a_run
-from ..settings.model import model_title
 from ..settings.run import RunConfig
 from ..tasks.measures import CLASSIFICATION
 from ..utils.errors import UserError
@@ -78,7 +77,7 @@ class Teacher:
 
     def __str__(self) -> str:
         facts = self.facts
-        name = model_title(vars(self.config.model))
+        name = self.config.model.title
         known = "" if math.isnan(self.accuracy) else f", {self.accuracy:.2f} {_METRIC.title}"
         return (
             f"{name} ({facts['parameters']:,} parameters{known} on {facts['dataset']} {facts['split']}, "

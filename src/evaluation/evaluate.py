@@ -11,7 +11,6 @@ import numpy as np
 import torch
 
 from ..plots.figures import draws_or_warns
-from ..settings.model import model_title
 from ..tasks.measures import Metric
 from ..utils.errors import UserError
 from ..utils.files import make_folder
@@ -186,7 +185,7 @@ def _ensemble_result(ensemble: Ensemble, parts: Sequence[Predictions]) -> Ensemb
     members = [
         MemberResult(
             str(member.path),
-            model_title(vars(member.config.model)),
+            member.config.model.title,
             float(weight),
             member.parameters,
             measure(part, classes).top1,
@@ -206,7 +205,7 @@ def _comparison(
     own, others = correct_clips(predictions), correct_clips(found)[in_order(found, predictions.names)]
     return ComparisonResult(
         str(other.path),
-        model_title(vars(other.config.model)),
+        other.config.model.title,
         share_of(others),
         share_of(own.astype(np.float64) - others),
         int((own & ~others).sum()),
@@ -247,7 +246,7 @@ def _further(
 def _facts(request: EvalRequest, ensemble: Ensemble) -> dict[str, str]:
     first = ensemble.first
     config = first.config
-    models = dict.fromkeys(model_title(vars(member.config.model)) for member in ensemble.members)
+    models = dict.fromkeys(member.config.model.title for member in ensemble.members)
     return {
         "checkpoint": ", ".join(map(str, request.checkpoints)),
         "epoch": ", ".join(str(member.checkpoint.epoch) for member in ensemble.members),

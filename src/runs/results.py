@@ -41,7 +41,7 @@ class Run:
         model_title: the model with its streams and switches, where these are not the usual ones.
         epochs_done, epochs: the number of finished epochs, and of configured ones.
         teachers: the models of a distilled run's teachers, or their checkpoints if unknown; empty for other runs.
-        peers: how many networks learned from each other; 0 for other runs.
+        peers: how many further networks it learned with, and from; 0 for other runs.
         state: `finished`; `diverged`, ended because of non-finite numbers; else `unfinished`.
         measures: the metrics of its task.
         figures: `best_epoch`, `best_<metric>` and `final_<metric>` of the test part, `train_seconds`,
@@ -81,10 +81,14 @@ class Run:
         return self.state == "finished"
 
     @property
+    def learned_from(self) -> list[str]:
+        """Return what it learned from beside the labels: its teachers or its peers."""
+        return [*self.teachers, *([counted(self.peers, "peer")] if self.peers else [])]
+
+    @property
     def distillation_label(self) -> str:
-        """Return for a title what a distilled run learned from beside the labels; empty for other runs."""
-        learned_from = [*self.teachers, *([counted(self.peers, "peer")] if self.peers else [])]
-        return f"distilled from {' and '.join(learned_from)}" if learned_from else ""
+        """Return for a title what a distilled run learned from; empty for other runs."""
+        return f"distilled from {' and '.join(self.learned_from)}" if self.learned_from else ""
 
     @property
     def weights_prefix(self) -> str:

@@ -35,6 +35,11 @@ class ModelConfig:
         # The same model, however they are ordered; what is no stream is refused where configurations are checked.
         self.streams = sorted(self.streams, key=lambda name: (*STREAMS, name).index(name))
 
+    @property
+    def title(self) -> str:
+        """Return its name and what it has beside or instead of the usual."""
+        return model_title(vars(self))
+
 
 def check_stages(kernel_frames: int, **lists: Sequence[Any]) -> None:
     """Refuse invalid sizes.

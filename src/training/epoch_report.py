@@ -11,7 +11,6 @@ import torch
 from ..data.loading.run_data import TrainingData
 from ..models.registry import count_parameters
 from ..runtime.run_context import RunContext
-from ..settings.model import model_title
 from ..settings.run import RunConfig
 from ..tasks.measures import Measures
 from ..tasks.task import Task
@@ -31,7 +30,7 @@ def banner(config: RunConfig, task: Task, data: TrainingData, run_context: RunCo
     model, size = task.model, run_context.world.size
     processes = f", {size} processes" if size > 1 else ""
     untrained = f"{data.untrained}\n" if data.untrained else ""
-    name = model_title(vars(config.model))
+    name = config.model.title
     return (
         f"{type(model).__name__} ({name}, {count_parameters(model):,} parameters) on "
         f"{config.data.name} {config.data.split}: {counted(data.sampler.num_clips, 'clip')} per epoch, "
