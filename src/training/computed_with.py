@@ -23,18 +23,14 @@ def computed_with(device: torch.device, amp: bool) -> dict[str, str]:
         device: the device of the training.
         amp: whether it computes in mixed precision, in which numba's kernels are not used.
     """
-    if device.type == "cuda":
-        kernels = _TRITON if has_kernels(device) else _TORCH
-        return {
-            "torch": str(torch.__version__),
-            "device": torch.cuda.get_device_name(device),
-            "GPU kernels": kernels,
-        }
     found = {"torch": str(torch.__version__), "device": device.type}
-    if device.type == "cpu":
+    if device.type == "cuda":
+        found["device"] = torch.cuda.get_device_name(device)
+        found["GPU kernels"] = _TRITON if has_kernels(device) else _TORCH
+    elif device.type == "cpu":
         found["CPU threads"] = str(torch.get_num_threads())
-    if device.type == "cpu" and not amp:
-        found[_CPU_KERNELS] = _TORCH if fast_kernels() is None else _NUMBA
+        if not amp:
+            found[_CPU_KERNELS] = _TORCH if fast_kernels() is None else _NUMBA
     return found
 
 
@@ -43,7 +39,9 @@ def change(before: Mapping[str, str], now: Mapping[str, str]) -> str:
     changed = [f"{name} {now[name]} instead of {was}" for name, was in before.items() if now.get(name, was) != was]
     if not changed:
         return ""
-    sentence = f"This run goes on with {', '.join(changed)}: its state is the same, its figures from here on are not."
+    sentence = (
+        f"This run resumes with {', '.join(changed)}. Its state is the same, but its figures will differ from here on."
+    )
     if before.get(_CPU_KERNELS) == _NUMBA and now.get(_CPU_KERNELS) == _TORCH:
         sentence += " To repeat an undisturbed run to the bit, install the extra `fast`."
     return sentence

@@ -61,7 +61,7 @@ def test_a_run_that_is_resumed_with_another_torch_says_so_once(
         save_checkpoint(path, replace(checkpoint, computed_with={**checkpoint.computed_with, "torch": "2.11.0"}))
     with caplog.at_level(logging.WARNING):
         train(tiny_config("epochs=2"), str(run.path), explicit_keys=["epochs"])
-    (message,) = (record.getMessage() for record in caplog.records if "goes on with" in record.getMessage())
+    (message,) = (record.getMessage() for record in caplog.records if "This run resumes with" in record.getMessage())
     assert f"torch {torch.__version__} instead of 2.11.0" in message
 
 
@@ -70,4 +70,4 @@ def test_a_run_that_is_resumed_with_the_same_is_quiet(
 ) -> None:
     run = train(tiny_config("epochs=1")).run
     train(tiny_config("epochs=2"), str(run.path), explicit_keys=["epochs"])
-    assert not any("goes on with" in record.getMessage() for record in caplog.records)
+    assert not any("This run resumes with" in record.getMessage() for record in caplog.records)
