@@ -163,6 +163,8 @@ def _build(
     device, world = run_context.device, run_context.world
     store = store_of(config)
     check_split(config, store, world, is_resumed=resume_point.checkpoint is not None)
+    if unused := config.distillation.unused:
+        _log.warning("Without teachers, which `distill` names, this has no effect: %s.", ", ".join(unused))
     data = training_data(config, store, world, device)
     if resume_point.checkpoint is not None:
         _refuse_other_data(resume_point, lambda: _changes(config.data, resume_point, store, data.fingerprints), world)
@@ -225,8 +227,6 @@ def _switched(trainer: Trainer) -> Iterator[None]:
     """Run training steps as CUDA graphs where that is possible, and with the kernels on trial that were chosen."""
     config, model, processes = trainer.config, trainer.task.model, trainer.world.size
     warn_of_unused_switches(config.hardware, trainer.device)
-    if unused := config.distillation.unused:
-        _log.warning("Without teachers, which `distill` names, this has no effect: %s.", ", ".join(unused))
     records = records_steps(config.model, config.hardware, trainer.device, processes, compiled=config.compile)
     recorded = recorded_steps(model) if records and isinstance(model, SkeletonClassifier) else nullcontext()
     with trial_kernels(config.hardware.trial_kernels), recorded:

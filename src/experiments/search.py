@@ -176,7 +176,7 @@ def _train(step: _Step, jobs: int, clock: _Clock, progress: Progress, on_end: En
 
     So a machine that has become slower tries fewer candidates instead of none with the longer schedules.
     """
-    began, hours = time.monotonic(), max(clock.left_s, _SHORTEST_S) / 3600  # none would be no limit
+    began, hours = time.monotonic(), max(clock.left_s, _SHORTEST_S) / 3600  # 0 would be no limit
     runs = [replace(run, config=replace(run.config, max_hours=hours)) for run in step.runs]
     left_s = [(run.config.epochs - epochs_done([run])) * step.seconds_per_epoch for run in runs]
     todo = [Job(run, began, on_end, expected, step.reserved_s) for run, expected in zip(runs, left_s, strict=True)]

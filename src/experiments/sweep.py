@@ -8,7 +8,6 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..data.store.find_store import find_store
 from ..data.store.protocols import hold_out, split
 from ..data.store.reader import Store
 from ..evaluation.evaluate import evaluate
@@ -22,9 +21,8 @@ from ..utils.files import make_folder, write_text
 from ..utils.locks import sole_writer
 from ..utils.numbers import counted
 from ..utils.progress import SILENT, Progress
-from ..utils.root_folders import data_roots
 from ..utils.worker_pool import work_in_order
-from .run import EndCallback, train
+from .run import EndCallback, store_of, train
 from .series import changed_values
 from .split_check import divided_with_warnings
 from .sweep_plan import BASELINE, SweepPlan, SweepRun
@@ -94,9 +92,7 @@ def run_sweep(
 
 def _refuse_impossible(plan: SweepPlan) -> None:
     """Refuse a sweep whose data or parts are missing, or whose runs were started with other settings."""
-    config = plan.runs[0].config
-    root, *inputs = data_roots(config.environment, config.data_root, config.input_roots)
-    store = find_store(config.data, root, input_roots=inputs)
+    store = store_of(plan.runs[0].config)
     for part in plan.parts:
         divided_with_warnings(store, plan.runs_of(BASELINE, part)[0].config.data)
         _refuse_other_clips(plan, part, store)

@@ -25,8 +25,6 @@ def mappings_of_names(config: Any, prefix: str = "") -> list[str]:
         value, key = getattr(config, each.name), f"{prefix}{each.name}"
         if is_dataclass(value):
             found += mappings_of_names(value, f"{key}.")
-        elif not isinstance(value, dict) or each.name.endswith("_settings"):
-            continue
-        elif not any(map(is_dataclass, value.values())):
+        elif isinstance(value, dict) and not (key.endswith("_settings") or any(map(is_dataclass, value.values()))):
             found.append(key)
     return found
