@@ -8,6 +8,7 @@ from importlib import import_module
 
 from ..utils.errors import UserError
 from ..utils.extras import refuse_missing
+from ..utils.openmp import sleep_if_busy
 from ..utils.program import program
 from ..version import __version__
 from .failures import refuse_foreign_exit, report_error, signals_as_exceptions
@@ -107,6 +108,7 @@ def _run_command(name: str, arguments: list[str]) -> int:
     from .terminal import logging_to_terminal, replace_unencodable
 
     replace_unencodable()
+    sleep_if_busy()
     module, purpose = COMMANDS[name]
     command = import_module(module, __name__)
     parsed = parse(f"{program()} {name}", purpose, command.add_arguments, arguments)

@@ -23,6 +23,7 @@ from ..skeleton import layout_facts
 from ..tasks.task import Task
 from ..utils.errors import TrainingDiverged
 from ..utils.numbers import counted
+from .crowded_cores import CrowdedCores
 from .divergence_report import report_divergence
 from .epoch_report import banner, epoch_line, refuse_no_result, training_columns
 from .epoch_tests import EpochTests
@@ -69,6 +70,7 @@ class Trainer:
         test_clips = data.test.num_clips + (0 if data.validation is None else data.validation.num_clips)
         weights = 1 if self.state.average is None else 2
         self.pace = Pace(config.epochs, config.test_every, data.sampler.num_clips, test_clips * weights)
+        self.crowded_cores = CrowdedCores(self.device)
         self.confusion_file = ConfusionFile(run.confusion, data.classes)
         self.tests = EpochTests(
             self.state,
@@ -217,6 +219,7 @@ class Trainer:
             logbook.write(row)
             self.confusion_file.write()
         _log.info(epoch_line(row, self.config.epochs, better, self.measures))
+        self.crowded_cores.see(row["clips_per_second"])
         state.progress.epoch += 1
         state.row = row
         state.begin_epoch()
