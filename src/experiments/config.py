@@ -24,13 +24,13 @@ from ..utils.config import (
     origin_of,
     readable_overrides,
     section_layer,
-    set_nested,
 )
-from ..utils.dotted_keys import flatten
+from ..utils.dotted_keys import flatten, set_nested
 from ..utils.errors import UserError
 from ..utils.foreign_text import short
 from ..utils.limits import LARGEST_SEED
 from ..utils.model_files import model_files, model_layer
+from ..utils.overlay import overlaid
 from ..utils.renamed_keys import with_present_keys
 from ..utils.root_folders import environment_layer
 from .plug_in_settings import plug_in_problems, with_plug_in_settings
@@ -188,32 +188,21 @@ def _preparation_problems(settings: Layer, recipe: Layer, chosen: Sequence[Layer
     """
     own = asdict(DataConfig())
     for section in _sections(chosen, "data"):
-        own = _overlaid(own, section)
+        own = overlaid(DataConfig, own, section)
     problems = []
     for layer in (recipe, settings):
         for given in _sections([layer], "data"):
             if layer is recipe and "classes" in given:
-                own = _overlaid(own, given)
+                own = overlaid(DataConfig, own, given)
                 continue
             problems += [
                 f"{layer.origin}: data.{key}: {short(given[key])} has no effect here, since preprocess decides it; "
                 f"{own['name']} has {short(own[key])}. Leave it out, or set it in a data YAML and prepare the data "
                 "again."
                 for key in PREPARATION_KEYS
-                if key in given and _overlaid(own, {key: given[key]})[key] != own[key]
+                if key in given and overlaid(DataConfig, own, {key: given[key]})[key] != own[key]
             ]
     return problems
-
-
-def _overlaid(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values of a section with those of another one over them, mappings key by key."""
-    merged = {
-        key: _overlaid(below[key], value)
-        if isinstance(value, Mapping) and isinstance(below.get(key), Mapping)
-        else value
-        for key, value in above.items()
-    }
-    return {**below, **merged}
 
 
 def _choose(section: str, flag: str, recipe: Layer) -> tuple[list[Layer], Layer]:

@@ -1,6 +1,9 @@
 """The plan of a sweep: its runs, their settings and folders, and what is refused."""
 
+from pathlib import Path
+
 import pytest
+from conftest import TINY
 from sweep_probes import SLOW, MakeSweep
 
 from last.settings.splits import FoldChoice
@@ -67,3 +70,20 @@ def test_a_choice_on_the_reported_protocol_is_noted_unless_training_clips_are_he
 def test_impossible_sweeps_are_refused(sweep_plan: MakeSweep, changes: dict[str, object], message: str) -> None:
     with pytest.raises(UserError, match=message):
         sweep_plan(**{"variants": SLOW, **changes})
+
+
+def test_a_variant_takes_away_what_a_recipe_has(sweep_plan: MakeSweep, tmp_path: Path) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("model: {added_streams: {partner: {}}}")
+    variants = {"without": ["model.added_streams.partner=null"], "long": ["epochs=2"]}
+    plan = sweep_plan(recipe=str(recipe), variants=variants)
+    found = {run.variant: run.config.model.added_streams for run in plan.runs}
+    assert found == {"baseline": {"partner": {}}, "without": {}, "long": {"partner": {}}}
+    with pytest.raises(UserError, match="variants baseline and without have the same settings"):
+        sweep_plan(variants=variants)
+    refilled = sweep_plan(
+        recipe=str(recipe),
+        settings=[*TINY, "model.added_streams={}"],
+        variants={"with": ["model.added_streams={partner: {}}"]},
+    )
+    assert [run.config.model.added_streams for run in refilled.runs] == [{}, {"partner": {}}]
