@@ -108,6 +108,11 @@ class Search:
         """Return the recipe's own settings, with which every candidate is compared."""
         return self.candidates.own
 
+    @property
+    def title(self) -> str:
+        """Return the model and the data set of the recipe's own settings."""
+        return next(iter(self.own.parts.values())).title
+
     def candidate(self, name: str) -> Candidate:
         """Return a candidate, or the recipe's own settings, by its name."""
         return self.own if name == BASELINE else self.candidates.first(int(name[1:]))[-1]

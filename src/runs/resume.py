@@ -221,7 +221,7 @@ def _automatic(config: RunConfig, input_roots: Sequence[Path], recipe: TaskRecip
         inputs = [root for root in outermost(input_roots) if root != Path(config.output_root).absolute()]
         below = f" or below {', '.join(map(str, inputs))}" if inputs else ""
         _log.info(
-            f"There is no run to resume of {config.model.name} on {config.data.name} {config.data.split} with seed "
+            f"There is no run to resume of {config.title} {config.data.split} with seed "
             f"{config.seed}{recipe.identity_words(config)} in {config.output_root}{below}. A new one is started."
         )
     return run

@@ -19,6 +19,11 @@ def test_candidates_are_numbered_and_the_same_in_every_plan(search_plan: MakeSea
     assert len(set(rates)) == 6
 
 
+def test_a_search_is_titled_as_its_runs_are(search_plan: MakeSearch) -> None:
+    settings = ["validation=split", "model.streams=[bone]", "model.joint_embedding=true"]
+    assert search_plan(settings=settings).title == "nano_e of bone, joint_embedding on tiny"
+
+
 def test_every_schedule_has_its_own_folder(search_plan: MakeSearch) -> None:
     search = search_plan()
     assert search.lengths == [1, 3, 9]
