@@ -59,6 +59,12 @@ def test_a_choice_on_the_reported_protocol_is_noted_unless_training_clips_are_he
         ({"variants": {"wrong": ["learning_rat=1"]}}, "(?s)--variant wrong: .*Did you mean 'learning_rate'"),
         ({"variants": {"other": ["validation=split"]}}, "other changes validation, .* --set validation="),
         ({"variants": {"taught": ["distillation.tau=2"]}}, "taught changes distillation.tau, .* without teachers"),
+        ({"variants": {"taught": ["distillation={tau: 2}"]}}, "taught changes distillation, .* without teachers"),
+        ({"variants": {"by": ["distillation.method=dkd"]}}, "by changes distillation.method, .* without teachers"),
+        (
+            {"variants": {"both": ["distillation.peers=1", "distillation.unlabelled=false"]}},
+            "both changes distillation.unlabelled, .* with peers, which are no teachers",
+        ),
         ({"variants": {"seeded": ["seed=2"]}}, "seed=... has no effect: in a sweep it is set by --seeds"),
         ({"settings": ["output_root=here"]}, "it is set by --output_root"),
         ({"seeds": [1, 1]}, "--seeds has a duplicate: 1, 1"),
