@@ -30,9 +30,10 @@ from ..utils.errors import UserError
 from ..utils.foreign_text import short
 from ..utils.limits import LARGEST_SEED
 from ..utils.model_files import model_files, model_layer
-from ..utils.overlay import overlaid
+from ..utils.overlay import overlaid, type_below
 from ..utils.renamed_keys import with_present_keys
 from ..utils.root_folders import environment_layer
+from ..utils.unordered import with_lists_in_order
 from .plug_in_settings import plug_in_problems, with_plug_in_settings
 
 _log = logging.getLogger(__name__)
@@ -200,9 +201,15 @@ def _preparation_problems(settings: Layer, recipe: Layer, chosen: Sequence[Layer
                 f"{own['name']} has {short(own[key])}. Leave it out, or set it in a data YAML and prepare the data "
                 "again."
                 for key in PREPARATION_KEYS
-                if key in given and overlaid(DataConfig, own, {key: given[key]})[key] != own[key]
+                if key in given and _differ(overlaid(DataConfig, own, {key: given[key]}), own, key)
             ]
     return problems
+
+
+def _differ(first: Mapping[str, Any], second: Mapping[str, Any], key: str) -> bool:
+    """Tell whether a key of the data differs in two plain sections, whatever the order of lists without one."""
+    one, other = (with_lists_in_order(type_below(DataConfig, key), values[key]) for values in (first, second))
+    return bool(one != other)
 
 
 def _choose(section: str, flag: str, recipe: Layer) -> tuple[list[Layer], Layer]:

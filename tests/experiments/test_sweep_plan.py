@@ -56,6 +56,10 @@ def test_a_choice_on_the_reported_protocol_is_noted_unless_training_clips_are_he
         ({"variants": {"empty": ["epochs"]}}, "--variant empty needs what it changes"),
         ({"variants": {"same": ["epochs=1"]}}, "variants baseline and same have the same settings"),
         ({"variants": {"a": ["epochs=2"], "b": ["epochs=2"]}}, "variants a and b have the same settings"),
+        (
+            {"variants": {"a": ["data.select.actions=[2,1]"], "b": ["data.select.actions=[1,2]"]}},
+            "a and b have the same",
+        ),
         ({"variants": {"wrong": ["learning_rat=1"]}}, "(?s)--variant wrong: .*Did you mean 'learning_rate'"),
         ({"variants": {"other": ["validation=split"]}}, "other changes validation, .* --set validation="),
         ({"variants": {"taught": ["distillation.tau=2"]}}, "taught changes distillation.tau, .* without teachers"),
