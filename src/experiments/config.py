@@ -25,7 +25,7 @@ from ..utils.config import (
     readable_overrides,
     section_layer,
 )
-from ..utils.dotted_keys import flatten, set_nested
+from ..utils.dotted_keys import assign, flatten
 from ..utils.errors import UserError
 from ..utils.foreign_text import short
 from ..utils.limits import LARGEST_SEED
@@ -288,10 +288,11 @@ def _is_saved(recipe: Layer) -> bool:
 def _flag_layer(flags: Mapping[str, Any]) -> Layer:
     """Return the flags that were given as a layer with nested keys."""
     nested: dict[str, Any] = {}
+    emptied: list[Sequence[str]] = []
     for key, value in flags.items():
         if value is not None:
-            set_nested(nested, key.split("."), value)
-    return Layer("command line", nested)
+            emptied += assign(nested, key.split("."), value)
+    return Layer("command line", nested, emptied=emptied)
 
 
 def _text_at(layer: Layer, key: str) -> str:
