@@ -119,7 +119,6 @@ TESTED_IN = {
     "serve/metrics": "serve/test_app",
     "serve/schemas": "serve/test_app",
     "serve/server": "cli/test_serve_command",
-    "settings/distillation": "experiments/test_run_config",
     "settings/intervals": "data/preparation/intervals/test_interval_tables",
     "settings/optimization": "experiments/test_run_config",
     "settings/run": "experiments/test_run_config",

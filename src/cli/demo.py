@@ -59,7 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
         synthesize(out / "raw", arguments.clips, arguments.seed, shown)
     with steps.step("preprocess them into a store"):
         store = _prepare(config.data, out, shown)
-    with steps.step(f"train {config.model.name} on {len(config.data.classes)} actions"):
+    with steps.step(f"train {config.model.title} on {len(config.data.classes)} actions"):
         result = _train(config, drawing, shown)
     with steps.step("evaluate the last epoch on people that it was not trained on"):
         evaluation = _evaluate(result.run, config.data_root, drawing, shown)

@@ -21,8 +21,8 @@ from ..utils.config import (
     override_layer,
     readable_overrides,
     section_layer,
-    value_at,
 )
+from ..utils.dotted_keys import value_at
 from ..utils.errors import UserError
 from .folders import root_folders_of
 from .found_data_set import DataSettings, find_data_set, save_data_set

@@ -153,14 +153,14 @@ def _worth_of_a_clip(result: "DataResult") -> str:
 def _students_above_teacher(result: "DataResult") -> str:
     """Return the names of the students that are better alone than the mean teacher."""
     teacher = result.teacher.spread.mean
-    return ", ".join(student.model for student in result.students if student.alone.mean > teacher)
+    return ", ".join(student.title for student in result.students if student.alone.mean > teacher)
 
 
 def _show_result(result: "DataResult") -> None:
     teacher = result.teacher
     rows = [
         [
-            f"{teacher.step.config.model.name} (teacher)",
+            f"{teacher.step.config.model.title} (teacher)",
             _count(teacher.parameters),
             teacher.spread.text(),
             *("", "", ""),
@@ -168,7 +168,7 @@ def _show_result(result: "DataResult") -> None:
     ]
     rows += [
         [
-            student.model,
+            student.title,
             _count(student.parameters),
             student.alone.text(),
             student.distilled.text(),

@@ -137,8 +137,7 @@ def _show(plan: "SweepPlan", outcomes: "list[Outcome]", drawing: bool) -> None:
     from ..experiments.sweep_results import DIVERGED, FAILED, PENDING, STOPPED, columns, compare, notes, row
 
     results = compare(plan, outcomes)
-    config = plan.runs[0].config
-    title = f"{config.model.name} on {config.data.name}"
+    title = plan.runs[0].config.title
     table(title, columns(plan), [row(plan, each) for each in results])
     for sentence in notes(plan, results):
         say(sentence)

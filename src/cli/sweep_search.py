@@ -80,8 +80,7 @@ def _show(search: "Search", standing: "Standing", drawing: bool) -> None:
     from ..experiments.search_results import choice, columns, notes, rows
     from ..experiments.sweep_results import STOPPED
 
-    first = next(iter(search.own.parts.values()))
-    title = f"{first.model.name} on {first.data.name}"
+    title = search.title
     table(title, columns(search), rows(search, standing, _SHOWN))
     for sentence in notes(search, standing):
         say(sentence)

@@ -3,6 +3,7 @@
 import argparse
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -205,17 +206,20 @@ def _exit_code(result: "Result") -> int:
 
 
 def _show_one(result: "Result") -> None:
+    from ..runs.results import read_run
+
     summary = result.summary
     metrics = result.run.read_measures().metrics
     shown = [
         [part, *(each.text(summary[f"{part}_{each.name}"]).strip() for each in metrics)] for part in ("best", "final")
     ]
-    table(_title(summary), ["epoch", *(f"{each.title} {each.unit}".strip() for each in metrics)], shown)
+    table(read_run(result.run.path).title, ["epoch", *(f"{each.title} {each.unit}".strip() for each in metrics)], shown)
 
 
 def _show_series(results: "Sequence[Result]") -> None:
     """Print a row per run, then mean and standard deviation, and over the clips of all folds together."""
     from ..experiments.series import pooled
+    from ..runs.results import read_run
 
     measures = results[0].run.read_measures()
     figures = measures.figures()
@@ -235,9 +239,5 @@ def _show_series(results: "Sequence[Result]") -> None:
         rows.append(["all test clips", *blank, *(f"{value:.2f}" for value in pooled(results).values())])
     titles = [f"{each.title} {each.unit}".strip() for each in measures.metrics]
     columns = [*keys.values(), *(f"{part} {title}" for part in ("best", "final") for title in titles)]
-    summary = results[0].summary
-    table(f"{summary['model']} on {summary['dataset']}" if "split" in keys else _title(summary), columns, rows)
-
-
-def _title(summary: "Mapping[str, Any]") -> str:
-    return f"{summary['model']} on {summary['dataset']} {summary['split']}"
+    first = read_run(results[0].run.path)
+    table((replace(first, split="") if "split" in keys else first).title, columns, rows)

@@ -33,7 +33,7 @@ class CheckpointRecognizer(Recognizer):
         model, config = model_of(checkpoint, str(self.path)), checkpoint.config
         data = config.data
         self.facts = FileFacts(
-            model=config.model.name,
+            model=config.model.title,
             layout=data.skeleton,
             classes=tuple(checkpoint.classes),
             bodies=data.bodies,

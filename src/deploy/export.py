@@ -248,7 +248,7 @@ def _facts(checkpoint: Checkpoint, request: ExportRequest, model: SkeletonClassi
         "torch": str(torch.__version__),
         "opset": OPSET,
         "date": datetime.now().astimezone().isoformat(timespec="seconds"),
-        "model": config.model.name,
+        "model": config.model.title,
         "family": config.model.family,
         "parameters": count_parameters(model),
         "dataset": data.name,

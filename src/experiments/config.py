@@ -24,15 +24,16 @@ from ..utils.config import (
     origin_of,
     readable_overrides,
     section_layer,
-    set_nested,
 )
-from ..utils.dotted_keys import flatten
+from ..utils.dotted_keys import assign, flatten
 from ..utils.errors import UserError
 from ..utils.foreign_text import short
 from ..utils.limits import LARGEST_SEED
 from ..utils.model_files import model_files, model_layer
+from ..utils.overlay import overlaid, type_below
 from ..utils.renamed_keys import with_present_keys
 from ..utils.root_folders import environment_layer
+from ..utils.unordered import with_lists_in_order
 from .plug_in_settings import plug_in_problems, with_plug_in_settings
 
 _log = logging.getLogger(__name__)
@@ -188,32 +189,27 @@ def _preparation_problems(settings: Layer, recipe: Layer, chosen: Sequence[Layer
     """
     own = asdict(DataConfig())
     for section in _sections(chosen, "data"):
-        own = _overlaid(own, section)
+        own = overlaid(DataConfig, own, section)
     problems = []
     for layer in (recipe, settings):
         for given in _sections([layer], "data"):
             if layer is recipe and "classes" in given:
-                own = _overlaid(own, given)
+                own = overlaid(DataConfig, own, given)
                 continue
             problems += [
                 f"{layer.origin}: data.{key}: {short(given[key])} has no effect here, since preprocess decides it; "
                 f"{own['name']} has {short(own[key])}. Leave it out, or set it in a data YAML and prepare the data "
                 "again."
                 for key in PREPARATION_KEYS
-                if key in given and _overlaid(own, {key: given[key]})[key] != own[key]
+                if key in given and _differ(overlaid(DataConfig, own, {key: given[key]}), own, key)
             ]
     return problems
 
 
-def _overlaid(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values of a section with those of another one over them, mappings key by key."""
-    merged = {
-        key: _overlaid(below[key], value)
-        if isinstance(value, Mapping) and isinstance(below.get(key), Mapping)
-        else value
-        for key, value in above.items()
-    }
-    return {**below, **merged}
+def _differ(first: Mapping[str, Any], second: Mapping[str, Any], key: str) -> bool:
+    """Tell whether a key of the data differs in two plain sections, whatever the order of lists without one."""
+    one, other = (with_lists_in_order(type_below(DataConfig, key), values[key]) for values in (first, second))
+    return bool(one != other)
 
 
 def _choose(section: str, flag: str, recipe: Layer) -> tuple[list[Layer], Layer]:
@@ -292,10 +288,11 @@ def _is_saved(recipe: Layer) -> bool:
 def _flag_layer(flags: Mapping[str, Any]) -> Layer:
     """Return the flags that were given as a layer with nested keys."""
     nested: dict[str, Any] = {}
+    emptied: list[Sequence[str]] = []
     for key, value in flags.items():
         if value is not None:
-            set_nested(nested, key.split("."), value)
-    return Layer("command line", nested)
+            emptied += assign(nested, key.split("."), value)
+    return Layer("command line", nested, emptied=emptied)
 
 
 def _text_at(layer: Layer, key: str) -> str:

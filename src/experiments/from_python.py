@@ -61,7 +61,7 @@ def train(
         config: a recipe: the path of a YAML file, or a name in `configs/training`.
         resume: the folder or a checkpoint of a run to resume; `auto` for the newest matching one.
         progress: the progress display; none by default.
-        settings: values by dotted key, such as `{"data.augment.mirror_probability": 0.5}`.
+        settings: values by dotted key, such as `{"data.augment.mirror_probability": 0.5}`; None for null.
         keys: values by key, such as `epochs=20`, `learning_rate=0.05`, `data_root="data"`.
 
     Raises:
@@ -69,10 +69,12 @@ def train(
         TrainingDiverged: losses, gradients or scores are not finite.
     """
     flags = {name: str(value) if isinstance(value, Path) else value for name, value in keys.items()}
+    nulls = [f"{key}=null" for key, value in (settings or {}).items() if value is None]  # a flag of None is not given
     if twice := sorted(flags.keys() & (settings or {}).keys()):
         raise UserError(f"{', '.join(twice)}: given as an argument and in `settings`. Give each once.")
-    resolved = resolve(model=str(model), dataset=str(dataset), recipe=str(config), flags={**flags, **(settings or {})})
-    result = experiment.train(resolved, str(resume), progress, explicit_keys=[*flags, *(settings or {})])
+    flags |= settings or {}
+    resolved = resolve(model=str(model), dataset=str(dataset), recipe=str(config), overrides=nulls, flags=flags)
+    result = experiment.train(resolved, str(resume), progress, explicit_keys=[*flags])
     if result.stopped is not None:
         result.stopped.raise_signal()
     return TrainedRun(result.run.path, result.summary)

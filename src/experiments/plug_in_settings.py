@@ -14,7 +14,8 @@ from ..evaluation.clip_metrics import get_metric
 from ..settings.run import RunConfig
 from ..tasks.recipe import KIND as TASKS
 from ..training.optimizers import get_optimizer
-from ..utils.config import Layer, merge, origin_of, set_nested, value_at
+from ..utils.config import Layer, merge, origin_of
+from ..utils.dotted_keys import is_emptied, set_nested, value_at
 from ..utils.errors import UserError
 from ..utils.plug_ins import NoSettings, plug_in_settings
 
@@ -82,7 +83,20 @@ class _PlugIns:
 
     def named(self, key: str, names: Mapping[str, Any], find: Callable[[str], Any]) -> dict[str, dict[str, Any]]:
         """Return the settings of each plug-in that the mapping at `key` names."""
-        return {name: self._settings(f"{key}.{name}", name, find, self.layers, f"{key}.{name}") for name in names}
+        self._refuse_unknown(key, names, find)
+        layers = _since_emptied(self.layers, key.split("."))
+        return {name: self._settings(f"{key}.{name}", name, find, layers, f"{key}.{name}") for name in names}
+
+    def _refuse_unknown(self, key: str, names: Mapping[str, Any], find: Callable[[str], Any]) -> None:
+        """Refuse to take away what no layer has and no plug-in is: its name is misspelt."""
+        given = [(layer, *each) for layer in self.layers for each in _at(layer.values, key).items()]
+        known = {*names, *(name for _, name, value in given if value is not None)}
+        for layer, name, _ in given:
+            try:
+                if name not in known:
+                    find(name)
+            except UserError as error:
+                self.problems.append(f"{layer.origin}: {key}.{name}: {error}")
 
     def _settings(
         self, key: str, name: str, find: Callable[[str], Any], layers: Sequence[Layer], settings_key: str
@@ -95,7 +109,7 @@ class _PlugIns:
             return {}
         sections = [
             Layer(f"{each.origin}: {settings_key}", _at(each.values, settings_key), _at(each.texts, settings_key))
-            for each in layers
+            for each in _since_emptied(layers, settings_key.split("."))
         ]
         try:
             return asdict(plug_in_settings(plug_in, sections))
@@ -124,6 +138,12 @@ def _since_chosen(layers: Sequence[Layer], key: str) -> Sequence[Layer]:
         if name is not None and name != chosen:
             first, chosen = index, name
     return layers[min(first, len(layers) - _OF_COMMAND) :]
+
+
+def _since_emptied(layers: Sequence[Layer], path: Sequence[str]) -> Sequence[Layer]:
+    """Return the layers from the last one on that empties the mapping at a path, since it replaces what is below it."""
+    emptying = [at for at, layer in enumerate(layers) if path in layer.emptied or is_emptied(layer.values, path)]
+    return layers[emptying[-1] :] if emptying else layers
 
 
 def _at(tree: Mapping[str, Any], key: str) -> Mapping[str, Any]:

@@ -164,7 +164,7 @@ def _build(
     store = store_of(config)
     check_split(config, store, world, is_resumed=resume_point.checkpoint is not None)
     if unused := config.distillation.unused:
-        _log.warning("Without teachers, which `distill` names, this has no effect: %s.", ", ".join(unused))
+        _log.warning("No effect, %s: %s.", config.distillation.circumstances, ", ".join(unused))
     data = training_data(config, store, world, device)
     if resume_point.checkpoint is not None:
         _refuse_other_data(resume_point, lambda: _changes(config.data, resume_point, store, data.fingerprints), world)

@@ -1,7 +1,7 @@
 """The plan of a search: what is varied, its candidates, and their runs with schedules of several lengths."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -9,6 +9,7 @@ from typing import Any
 
 from ..data.store.protocols import divide
 from ..runs.resume import HARMLESS, covers
+from ..settings.distillation import CHOICES, DECIDING
 from ..settings.run import RunConfig
 from ..utils.dotted_keys import flatten
 from ..utils.errors import UserError
@@ -108,6 +109,11 @@ class Search:
         """Return the recipe's own settings, with which every candidate is compared."""
         return self.candidates.own
 
+    @property
+    def title(self) -> str:
+        """Return the model and the data set of the recipe's own settings."""
+        return next(iter(self.own.parts.values())).title
+
     def candidate(self, name: str) -> Candidate:
         """Return a candidate, or the recipe's own settings, by its name."""
         return self.own if name == BASELINE else self.candidates.first(int(name[1:]))[-1]
@@ -155,7 +161,7 @@ def plan_search(spec: SweepSpec, searched: Sequence[str], budget_hours: float) -
         )
     spec = replace(spec, flags={**spec.flags, _EPOCHS: lengths[-1]}) if lengths else spec
     parts = configs_on_parts(spec, [], "")
-    refuse_unused_distillation(texts, parts.values(), "--search")
+    refuse_unused_distillation(_decided(texts), parts.values(), "--search")
     first = next(iter(parts.values()))
     lengths = lengths or ladder(first.epochs)
 
@@ -231,6 +237,13 @@ def _by_key(searched: Sequence[str], spec: SweepSpec) -> dict[str, str]:
         if key in RESERVED and elsewhere[key] == "--set":
             raise UserError(f"--set {key}=... has no effect: in a search it is set by {RESERVED[key]}.")
     return texts
+
+
+def _decided(keys: Collection[str]) -> Collection[str]:
+    """Return the searched keys without those of distillation whose effect depends on other searched ones."""
+    if any(f"distillation.{name}" in keys for name in CHOICES):
+        return []
+    return [key for key in keys if key.removeprefix("distillation.") in DECIDING] or keys
 
 
 def _lengths(text: str) -> list[int]:

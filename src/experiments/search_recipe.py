@@ -3,12 +3,16 @@
 import shlex
 from collections.abc import Mapping
 from copy import deepcopy
+from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any
 
 from ..runs.resume import covers
-from ..utils.config import YAML_ENDINGS, file_layer, named_layer, override_layer, set_nested
+from ..settings.run import RunConfig
+from ..utils.config import YAML_ENDINGS, file_layer, named_layer, override_layer
+from ..utils.dotted_keys import set_nested
 from ..utils.numbers import counted
+from ..utils.overlay import type_below
 from ..utils.program import program
 from ..utils.yaml_text import yaml_of
 from .search_plan import Candidate, Search
@@ -54,8 +58,8 @@ def recipe_text(search: Search, best: Candidate, epochs: int, result: VariantRes
     for section, option in (("model", spec.model), ("data", spec.dataset)):
         if option and not option.endswith(YAML_ENDINGS):
             values[section] = {**_matching(values.get(section), option), "name": option}
-    layer = override_layer([*_kept_settings(search), *best.changes]).values
-    _lay_over(values, layer)
+    for setting in (*_kept_settings(search), *best.changes):  # in their order: one may empty a mapping
+        _lay_over(values, override_layer([setting]).values, RunConfig)
     for key in _OF_TRAINING:
         if spec.flags.get(key) is not None:
             values[key] = spec.flags[key]
@@ -88,10 +92,18 @@ def _matching(section: object, name: str) -> dict[str, Any]:
     return dict(section) if isinstance(section, Mapping) and section.get("name", name) == name else {}
 
 
-def _lay_over(values: dict[str, Any], layer: Mapping[str, Any], path: tuple[str, ...] = ()) -> None:
-    """Set the values of a layer in `values`, mappings key by key."""
+def _lay_over(values: dict[str, Any], layer: Mapping[str, Any], kind: Any, path: tuple[str, ...] = ()) -> None:
+    """Set the values of a layer in `values`, mappings key by key; null stays, as it takes a name from other files too.
+
+    Args:
+        values: those of the recipe.
+        layer: what changes them at `path`.
+        kind: the type of what is there.
+        path: the names of the sections.
+    """
     for key, value in layer.items():
+        below = type_below(kind, key)
         if isinstance(value, Mapping) and value:
-            _lay_over(values, value, (*path, key))
-        else:
+            _lay_over(values, value, below, (*path, key))
+        elif not (value == {} and is_dataclass(below)):  # an empty section changes nothing
             set_nested(values, (*path, key), value)

@@ -265,8 +265,7 @@ def write_search(search: Search, standing: Standing) -> None:
 
 
 def _markdown(search: Search, standing: Standing) -> str:
-    first = next(iter(search.own.parts.values()))
-    title = f"# Search for {first.model.name} on {first.data.name}: {', '.join(search.own.parts)}"
+    title = f"# Search for {search.title}: {', '.join(search.own.parts)}"
     searched = [f"- `{each.text()}`" for each in search.settings]
     problems = [
         f"- {each.run.title}, {stage.epochs} epochs: {each.text()}"

@@ -42,7 +42,7 @@ def _draw_panel(axes: "Axes", result: DataResult) -> None:
         _draw_student(axes, student, row)
     if teacher.known:
         axes.axvline(teacher.mean, color=_TEACHER, linewidth=1.2, dashes=(4, 3), zorder=1)
-    name = result.teacher.step.config.model.name
+    name = result.teacher.step.config.model.title
     beside: dict[str, Any] = {"xycoords": "axes fraction", "xytext": (8, 8), "textcoords": "offset points"}
     axes.annotate("gain", xy=(1.0, 1.0), **beside)
     known = f"teacher {name}: {teacher}{'%' if teacher.known else ''}"
@@ -94,8 +94,8 @@ def _write_legend(axes: "Axes") -> None:
 
 def _label(student: Student) -> str:
     if student.parameters is None:
-        return student.model
-    return f"{student.model}\n{student.parameters / 1000:,.0f} thousand parameters"
+        return student.title
+    return f"{student.title}\n{student.parameters / 1000:,.0f} thousand parameters"
 
 
 def _limits(result: DataResult, teacher: MeanDeviation) -> tuple[float, float]:

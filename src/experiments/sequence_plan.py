@@ -94,13 +94,14 @@ class SequenceStep:
     def model(self) -> str:
         """Return the display name of the model, such as `LAST-E base`."""
         family = self.config.model.family
-        return f"{_FAMILIES.get(family, family)} {self.config.model.name.removesuffix('_e')}"
+        name, title = self.config.model.name, self.config.model.title
+        return f"{_FAMILIES.get(family, family)} {name.removesuffix('_e')}{title.removeprefix(name)}"
 
     @property
     def title(self) -> str:
         """Return a description of the step."""
         role = {TEACHER: ", the teacher,", ALONE: " alone", DISTILLED: " distilled"}[self.role]
-        return f"{self.config.model.name}{role} on {self.data}"
+        return f"{self.config.model.title}{role} on {self.data}"
 
     def run_config(self, seed: int, teachers: Sequence[str] = ()) -> RunConfig:
         """Return the configuration of one run; a distilled run needs `teachers`, the checkpoints."""

@@ -82,7 +82,7 @@ class Student:
     """The gain from distillation for one student on one data set.
 
     Attributes:
-        model: its name.
+        model, title: its name, and that with its streams and switches.
         parameters: their number; None before a run is done.
         alone, distilled: accuracy of the last epoch in percent.
         gain: the distilled run minus the run alone with the same seed, in percentage points.
@@ -90,6 +90,7 @@ class Student:
     """
 
     model: str
+    title: str
     parameters: int | None
     alone: MeanDeviation
     distilled: MeanDeviation
@@ -198,6 +199,7 @@ def _student(row: TableRow, baseline: TableRow) -> Student:
     wrong = 100.0 - MeanDeviation.of([alone[seed] for seed in both]).mean
     return Student(
         row.step.config.model.name,
+        row.step.config.model.title,
         baseline.parameters,
         baseline.spread,
         row.spread,

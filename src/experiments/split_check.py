@@ -1,9 +1,14 @@
-"""Checks of a run's split before it trains: copies of training clips, clips in no part, subjects in both."""
+"""Checks of a run's split before it trains: copies, clips without a shape, clips in no part, subjects in both."""
 
 import logging
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ..data.loading.run_data import training_clips
 from ..data.store.copies import copies_message, find_copies
+from ..data.store.one_point import clips_at_one_point, one_point_message
 from ..data.store.protocols import Split, split
 from ..data.store.reader import Store
 from ..data.store.suitability import split_warnings
@@ -17,15 +22,16 @@ _log = logging.getLogger(__name__)
 
 
 def check_split(config: RunConfig, store: Store, world: World, *, is_resumed: bool) -> None:
-    """Refuse test clips that are copies of training clips, and warn of other faults; the first process does it for all.
+    """Refuse a split that measures or teaches nothing, and warn of other faults; the first process does it for all.
 
     A run that is resumed is only warned, since earlier versions trained it without this check. So are held-out clips,
     which only choose an epoch.
 
     Raises:
-        UserError: test clips are copies, and `data.copies` does not allow it.
+        UserError: test clips are copies, and `data.copies` does not allow it, or the joints of every training clip are
+            at one point.
     """
-    world.agree(lambda: _check(config, store, refuses=config.data.copies == "refuse" and not is_resumed))
+    world.agree(lambda: _check(config, store, is_resumed=is_resumed))
 
 
 def divided_with_warnings(store: Store, data: DataConfig) -> Split:
@@ -40,12 +46,33 @@ def divided_with_warnings(store: Store, data: DataConfig) -> Split:
     return parts
 
 
-def _check(config: RunConfig, store: Store, *, refuses: bool) -> None:
+def _check(config: RunConfig, store: Store, *, is_resumed: bool) -> None:
     parts = divided_with_warnings(store, config.data)
-    if config.data.copies == "allow":
-        return
     train, held_out = training_clips(config, store, parts, warns=False)
-    for what, tested in (("test", parts.test), ("validation", held_out)):
+    _check_shapes(store, train, parts.test, refuses=not is_resumed)
+    if config.data.copies != "allow":
+        refuses = config.data.copies == "refuse" and not is_resumed
+        _check_copies(store, train, {"test": parts.test, "validation": held_out}, refuses=refuses)
+
+
+def _check_shapes(store: Store, train: NDArray[np.int64], test: NDArray[np.int64], *, refuses: bool) -> None:
+    for what, clips in (("training", train), ("test", test)):
+        found = clips_at_one_point(store, clips)
+        if not len(found):
+            continue
+        message = one_point_message(store, found, len(clips), what)
+        if refuses and what == "training" and len(found) == len(clips):
+            raise UserError(
+                f"{message} Nothing can be learned from them. Look at the recordings and at the program that wrote "
+                f"{store.path}: `{program()} inspect {store.path}` shows its clips."
+            )
+        _log.warning("%s Nothing can be learned from such clips, or be recognised in them.", message)
+
+
+def _check_copies(
+    store: Store, train: NDArray[np.int64], parts: Mapping[str, NDArray[np.int64]], *, refuses: bool
+) -> None:
+    for what, tested in parts.items():
         copies = find_copies(store, train, tested)
         if not len(copies):
             continue

@@ -1,12 +1,13 @@
 """The plan of a sweep: named variants of one training, each on the same parts of the data and with the same seeds."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 from ..runs.resume import covers
 from ..settings.data import DataConfig
+from ..settings.distillation import CHOICES, DistillationConfig
 from ..settings.run import RunConfig
 from ..settings.splits import FoldChoice
 from ..tasks.measures import CLASSIFICATION
@@ -198,20 +199,26 @@ def key_of(setting: str) -> str:
     return setting.partition("=")[0].strip()
 
 
-def refuse_unused_distillation(keys: Collection[str], configs: Iterable[RunConfig], source: str) -> None:
-    """Refuse to change how a student learns from teachers or peers where it has none.
+def refuse_unused_distillation(keys: Iterable[str], configs: Iterable[RunConfig], source: str) -> None:
+    """Refuse settings of distillation that change nothing, such as those of teachers where there are none.
+
+    Args:
+        keys: the settings.
+        configs: the configurations that they make.
+        source: where they were given, for the message.
 
     Raises:
-        UserError: that is so; the message names the `source` of the keys.
+        UserError: there is such a setting.
     """
-    learns = any(each.distillation.teachers or each.distillation.peers for each in configs)
-    if learns or not {"distillation.teachers", "distillation.peers"}.isdisjoint(keys):
-        return
-    if unused := [key for key in keys if covers(("distillation",), key)]:
-        raise UserError(
-            f"{source} changes {unused[0]}, which has no effect without teachers. Name them for all runs, such as "
-            "--set distillation.teachers=[RUN]; or set distillation.peers."
-        )
+    sections = [config.distillation for config in configs]
+    for key in keys:
+        names = key.split(".")[1:2] or [each.name for each in fields(DistillationConfig) if each.name not in CHOICES]
+        used = any(section.has_effect(name) for section in sections for name in names)
+        if covers(("distillation",), key) and not used:
+            raise UserError(
+                f"{source} changes {key}, which has no effect {sections[0].circumstances}. Leave it out, or set what "
+                "it needs: --set distillation.teachers=[RUN], distillation.peers=1 or another distillation.method."
+            )
 
 
 def _refuse_impossible_lists(spec: SweepSpec) -> None:

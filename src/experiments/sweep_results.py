@@ -271,11 +271,10 @@ def write_results(plan: SweepPlan, outcomes: Sequence[Outcome]) -> None:
 
 
 def _markdown(plan: SweepPlan, results: Sequence[VariantResult], outcomes: Sequence[Outcome]) -> str:
-    first = plan.runs[0].config
     table = markdown_table(columns(plan), [row(plan, each) for each in results])
     changes = [f"- `{each.variant}`: {', '.join(f'`{text}`' for text in each.changes)}" for each in results[1:]]
     problems = [f"- {each.run.title}: {each.text()}" for each in outcomes if each.status in (DIVERGED, FAILED)]
-    title = f"# Sweep of {first.model.name} on {first.data.name}: {', '.join(plan.parts)}"
+    title = f"# Sweep of {plan.runs[0].config.title}: {', '.join(plan.parts)}"
     blocks = [title, table, "\n".join(changes), " ".join(notes(plan, results)), "\n".join(problems)]
     return "\n\n".join(block for block in blocks if block) + "\n"
 

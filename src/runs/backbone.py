@@ -96,7 +96,7 @@ def _described(checkpoint: Checkpoint, now: Layout) -> str:
     config = checkpoint.config
     layout = config.data.skeleton.name
     other = f", layout {layout}" if layout != now.name else ""
-    return f"{config.model.name} of {config.data.name} ({counted(len(checkpoint.classes), 'class')}{other})"
+    return f"{config.model.title} of {config.data.name} ({counted(len(checkpoint.classes), 'class')}{other})"
 
 
 def _named(of_layout: Collection[str], before: Layout, now: Layout) -> str:

@@ -100,9 +100,11 @@ def _figures(runs: Sequence[Run]) -> list[str]:
 def _identity(run: Run) -> dict[str, object]:
     return {
         "model": run.model,
+        "model_title": run.model_title,
         "dataset": run.dataset,
         "split": run.split,
         "teachers": ", ".join(run.teachers),
+        "peers": run.peers,
         "seed": "" if run.seed is None else run.seed,
         "begun": "" if run.begun is None else run.begun.isoformat(),
         "status": run.state,

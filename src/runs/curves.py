@@ -82,14 +82,14 @@ def _test_clips(runs: Sequence[Run]) -> int | None:
 
 def _title(runs: Sequence[Run]) -> tuple[str, str]:
     """Return the title and the line below it: what the runs have in common."""
-    known = [{getattr(run, what) for run in runs} - {""} for what in ("model", "data")]
+    known = [{getattr(run, what) for run in runs} - {""} for what in ("model_title", "data")]
     title = " on ".join(values.pop() for values in known if len(values) == 1)
     return figures.shortened(title) or "Runs compared", f"{len(runs)} runs"
 
 
 def _labels(runs: Sequence[Run]) -> list[str]:
     """Return the legend entry of each run: its name, what distinguishes it, its result."""
-    distinct = [what for what in ("model", "data") if _several(runs, what)]
+    distinct = [what for what in ("model_title", "data") if _several(runs, what)]
     seeds = len({run.seed for run in runs}) > 1
     labels = []
     for run in runs:

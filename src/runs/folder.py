@@ -10,6 +10,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from ..settings.run import RunConfig
 from ..tasks.measures import Measures, measures_from
 from ..utils.config import read_yaml
 from ..utils.errors import UserError
@@ -19,6 +20,7 @@ from ..utils.leftovers import temporary_folder
 from ..utils.locks import sole_writer
 from ..utils.renamed_keys import with_present_keys
 from ..utils.root_folders import is_file
+from ..utils.unordered import with_lists_in_order
 
 _log = logging.getLogger(__name__)
 _NAME = re.compile(r"run-\d{4}-\d{2}-\d{2}(_\d+)?")
@@ -114,12 +116,13 @@ class RunFolder:
         return summary
 
     def read_config(self) -> dict[str, Any]:
-        """Return the configuration of the run as plain values, with the present names of keys.
+        """Return the configuration of the run as plain values, with the present names of keys and order of lists.
 
         Raises:
             UserError: it is missing or no configuration.
         """
-        return with_present_keys(read_yaml(self.config))
+        values: dict[str, Any] = with_lists_in_order(RunConfig, with_present_keys(read_yaml(self.config)))
+        return values
 
     def read_measures(self) -> Measures:
         """Return the metrics of the run's task from `task.json`; those of classification if there is none.

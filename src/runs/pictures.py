@@ -42,11 +42,11 @@ def _draw(folder: RunFolder) -> None:
         return  # it ended within its first epoch
     confusion = _confusion_of_last_test(folder, run)
     clips = None if confusion is None else int(confusion.counts.sum() + confusion.unusable.sum())
-    draw_training_curve(run.rows, folder.curve, _title(run) + _progress_note(run), _curve_facts(run, clips))
+    draw_training_curve(run.rows, folder.curve, run.title + _progress_note(run), _curve_facts(run, clips))
     if confusion is not None:
         after = f"after epoch {confusion.epoch}" + (", averaged weights" if run.weights_prefix else "")
         missing = int(confusion.unusable.sum())
-        draw_confusion(confusion.counts, confusion.classes, folder.confusion_picture, _title(run), missing, after)
+        draw_confusion(confusion.counts, confusion.classes, folder.confusion_picture, run.title, missing, after)
 
 
 def _confusion_of_last_test(folder: RunFolder, run: Run) -> Confusion | None:
@@ -60,10 +60,6 @@ def _confusion_of_last_test(folder: RunFolder, run: Run) -> Confusion | None:
     for path in (folder.confusion, folder.confusion_picture):
         path.unlink(missing_ok=True)
     return None
-
-
-def _title(run: Run) -> str:
-    return f"{run.model_title} on {run.data}" + (f", {run.distillation_label}" if run.distillation_label else "")
 
 
 def _progress_note(run: Run) -> str:

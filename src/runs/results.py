@@ -86,6 +86,11 @@ class Run:
         return [*self.teachers, *([counted(self.peers, "peer")] if self.peers else [])]
 
     @property
+    def title(self) -> str:
+        """Return the model, the data, and what it learned from beside the labels."""
+        return ", ".join(filter(None, [f"{self.model_title} on {self.data}", self.distillation_label]))
+
+    @property
     def distillation_label(self) -> str:
         """Return for a title what a distilled run learned from; empty for other runs."""
         return f"distilled from {' and '.join(self.learned_from)}" if self.learned_from else ""

@@ -11,9 +11,10 @@ from typing import Any
 from ..runtime.distributed import World
 from ..settings.run import RunConfig
 from ..tasks.recipe import ResumeRules, TaskRecipe
-from ..utils.dotted_keys import flatten
+from ..utils.dotted_keys import flatten, mappings_of_names
 from ..utils.errors import Unwritable, UserError
 from ..utils.foreign_text import short
+from ..utils.overlay import takes_away, type_at
 from ..utils.root_folders import outermost, writable
 from .checkpoint import Checkpoint, checkpoint_bytes, parse_checkpoint, read_checkpoint
 from .checkpoint_files import most_advanced_checkpoint, readable_checkpoints
@@ -220,7 +221,7 @@ def _automatic(config: RunConfig, input_roots: Sequence[Path], recipe: TaskRecip
         inputs = [root for root in outermost(input_roots) if root != Path(config.output_root).absolute()]
         below = f" or below {', '.join(map(str, inputs))}" if inputs else ""
         _log.info(
-            f"There is no run to resume of {config.model.name} on {config.data.name} {config.data.split} with seed "
+            f"There is no run to resume of {config.title} {config.data.split} with seed "
             f"{config.seed}{recipe.identity_words(config)} in {config.output_root}{below}. A new one is started."
         )
     return run
@@ -277,15 +278,25 @@ def _refuse_changes(
     if refused:
         lines = "\n".join(f"  {key}: {_shown(old.get(key))} in the run, {_shown(new.get(key))} now" for key in refused)
         impossible = any(covers(rules.fixed, key) for key in refused)
-        example = next((key for key in new if covers([key], refused[0])), refused[0])  # or the mapping that lacks it
         remedy = (
             "These cannot change within a run. Start a new run: leave --resume out."
             if impossible
             else "Repeat the options of that run, set each of these keys explicitly, for example with "
-            f"--set {example}={new.get(example)}, or start a new run without --resume."
+            f"--set {_setting(refused[0], now)}, or start a new run without --resume."
         )
         raise UserError(f"The run of {path} was started with another configuration:\n{lines}\n{remedy}")
     return changed
+
+
+def _setting(key: str, now: RunConfig) -> str:
+    """Return the text for `--set` that gives a key the value of a configuration, which may lack it."""
+    values = flatten(asdict(now))
+    mapping = next((each for each in mappings_of_names(now) if covers([each], key)), "")
+    if key in values or not mapping:
+        return f"{key}={'null' if values.get(key) is None else values[key]}"
+    if mapping in values or not takes_away(type_at(RunConfig, mapping)):
+        return f"{mapping}={{}}"
+    return f"{mapping}.{key.removeprefix(f'{mapping}.').partition('.')[0]}=null"
 
 
 def _log_changes(before: RunConfig, now: RunConfig, changed: Collection[str]) -> None:

@@ -8,6 +8,7 @@ from ..utils.config import data_layer, merge, section_layer
 from ..utils.errors import UserError
 from ..utils.limits import LARGEST_SEED, Interval, Lengths, ZeroOrAtLeast
 from ..utils.names import normal_form, suggestion
+from ..utils.unordered import Unordered, put_in_order
 from .intervals import IntervalsConfig
 from .splits import MOST_FOLDS
 
@@ -15,6 +16,7 @@ SLOWEST, FASTEST = 0.5, 1000.0  # plausible frames per second
 _ROUNDING = 1e-9
 FrameRate = Annotated[float, ZeroOrAtLeast(SLOWEST), Interval(ge=0.0, le=FASTEST)]
 Number = Annotated[int, Interval(ge=0, le=2**31 - 1)]  # a clip's subject, camera, setup or action, as in a store
+Numbers = Annotated[list[Number], Unordered()]
 
 
 @dataclass
@@ -37,8 +39,8 @@ class ProtocolConfig:
     """
 
     by: Literal["subject", "camera", "setup", "file", "replication", "recording", "list"] = "subject"
-    train: list[Number] = field(default_factory=list)
-    test: list[Number] = field(default_factory=list)
+    train: Numbers = field(default_factory=list)
+    test: Numbers = field(default_factory=list)
     test_share: Annotated[float, Interval(ge=0.0, le=0.9)] = 0.0
     seed: Annotated[int, Interval(ge=0, le=LARGEST_SEED)] = 0
     folds: Annotated[int, Interval(ge=0, le=MOST_FOLDS)] = 0
@@ -46,15 +48,21 @@ class ProtocolConfig:
     parts: str = ""
     names: str = ""
 
+    def __post_init__(self) -> None:
+        put_in_order(self)
+
 
 @dataclass
 class SelectConfig:
     """Selection of a smaller data set from a larger store; an empty list selects everything. Actions count from 1."""
 
-    setups: list[Number] = field(default_factory=list)
-    actions: list[Number] = field(default_factory=list)
-    cameras: list[Number] = field(default_factory=list)
-    subjects: list[Number] = field(default_factory=list)
+    setups: Numbers = field(default_factory=list)
+    actions: Numbers = field(default_factory=list)
+    cameras: Numbers = field(default_factory=list)
+    subjects: Numbers = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        put_in_order(self)
 
 
 @dataclass
@@ -298,9 +306,14 @@ class HardwareConfig:
     amp_dtype: Literal["auto", "fp16", "bf16"] = "auto"
     cpu_threads: Annotated[int, Interval(ge=0, le=1024)] = 0
     cuda_graphs: bool | None = None
-    trial_kernels: list[Literal["filter", "joints", "gates", "subsets"]] = field(default_factory=list)
+    trial_kernels: Annotated[list[Literal["filter", "joints", "gates", "subsets"]], Unordered()] = field(
+        default_factory=list
+    )
     masked_padding: bool = False
     whole_step_graph: bool = False
+
+    def __post_init__(self) -> None:
+        put_in_order(self)
 
 
 def data_settings(named: str) -> DataConfig:

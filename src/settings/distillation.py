@@ -8,6 +8,10 @@ from ..utils.errors import UserError
 from ..utils.limits import Interval
 
 METHODS = ("kl", "dkd", "features", "attention")  # in addition to the modules of `distillation.methods`
+CHOICES = ("teachers", "peers", "fingerprints")  # keys that decide whether a student learns from others at all
+DECIDING = ("method", "alpha", "cached")  # keys that decide whether others of a student that learns have an effect
+_OF_PEERS = ("alpha", "alpha_of", "alpha_other", "alpha_end", "tau", "tau_end", "label_smoothing")
+_OF_METHODS = {"dkd_target": ("dkd",), "dkd_others": ("dkd",), "feature_weight": ("features", "attention")}
 
 
 @dataclass
@@ -82,13 +86,34 @@ class DistillationConfig:
                 "each, or none for equal weights."
             )
 
+    def has_effect(self, name: str) -> bool:
+        """Tell whether a key changes what is learned, with the teachers, peers and method that there are."""
+        if name in CHOICES:
+            return True
+        if name in ("alpha_of", "alpha_other") and self.alpha is not None:
+            return False
+        if name == "cache" and not self.cached:
+            return False
+        if self.teachers:
+            return name not in _OF_METHODS or self.method in _OF_METHODS[name]
+        return bool(self.peers) and name in _OF_PEERS
+
     @property
     def unused(self) -> list[str]:
-        """Return the keys that are set without effect, since there are no teachers, or no peers either."""
-        names = set() if self.teachers else {"unlabelled", "unseen_only", "fixed_augmentations", "tau_of_smoothed"}
-        names |= set() if self.teachers or self.peers else {"alpha", "alpha_end", "tau_end", "label_smoothing"}
-        found = (each for each in fields(self) if each.name in names and getattr(self, each.name) != each.default)
-        return [f"distillation.{each.name}" for each in found]
+        """Return the keys that are set without effect; that of `alpha_of` cannot be told, since the program sets it."""
+        default = DistillationConfig()
+        names = (each.name for each in fields(self) if each.name != "alpha_of" and not self.has_effect(each.name))
+        return [f"distillation.{name}" for name in names if getattr(self, name) != getattr(default, name)]
+
+    @property
+    def circumstances(self) -> str:
+        """Return in which circumstances unused keys have no effect, for messages."""
+        if self.teachers:
+            alpha = "" if self.alpha is None else f" and alpha {self.alpha:g}"
+            return f"with the method {self.method}{alpha}{'' if self.cached else ' and no cached outputs'}"
+        return (
+            "with peers, which are no teachers" if self.peers else "without teachers, which `distill` names, or peers"
+        )
 
     def ce_weight(self, student: str, epoch: int, epochs: int) -> float:
         """Return `alpha`: the weight of the cross-entropy in an epoch.

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from ..utils.limits import Interval
+from ..utils.unordered import Unordered, put_in_order
 
 # In the unit of `IntervalsConfig.unit`.
 WINDOW_SECONDS, WINDOW_FRAMES = 2.0, 60.0
@@ -35,7 +36,10 @@ class IntervalsConfig:
     stride: Length = 0.0
     longest_background: Length = 0.0
     point: Length = 0.0
-    tiers: list[str] = field(default_factory=list)
+    tiers: Annotated[list[str], Unordered()] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        put_in_order(self)
 
     @property
     def window_length(self) -> float:

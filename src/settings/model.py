@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from ..utils.errors import UserError
 from ..utils.limits import Interval, Lengths
+from ..utils.unordered import Unordered, put_in_order
 
 STREAMS = ("joint", "velocity", "bone")
 
@@ -28,12 +29,13 @@ class ModelConfig:
 
     name: str = ""
     family: str = ""
-    streams: list[Literal["joint", "velocity", "bone"]] = field(default_factory=lambda: ["joint", "velocity", "bone"])
+    streams: Annotated[list[Literal["joint", "velocity", "bone"]], Unordered()] = field(
+        default_factory=lambda: ["joint", "velocity", "bone"]
+    )
     added_streams: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        # The same model, however they are ordered; what is no stream is refused where configurations are checked.
-        self.streams = sorted(self.streams, key=lambda name: (*STREAMS, name).index(name))
+        put_in_order(self)
 
     @property
     def title(self) -> str:

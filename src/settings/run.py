@@ -162,6 +162,11 @@ class RunConfig:
     data: DataConfig = field(default_factory=DataConfig)
 
     @property
+    def title(self) -> str:
+        """Return the model with its streams and switches, and the data set."""
+        return f"{self.model.title} on {self.data.name}"
+
+    @property
     def optimization(self) -> OptimizationSettings:
         """Return the settings of optimizer, learning rates and batches."""
         return OptimizationSettings(**{item.name: getattr(self, item.name) for item in fields(OptimizationSettings)})

@@ -7,18 +7,20 @@ refused, so no file reads environment variables.
 
 import importlib.resources
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
+from .dotted_keys import assign, set_nested, value_at
 from .errors import UserError, missing_extra
 from .files import read_whole
 from .foreign_text import short
 from .limits import annotations_of, entry_type
 from .names import suggestion
+from .overlay import overlaid, without_removals
 from .yaml_text import parse_with_texts, yaml_of
 
 MODEL_FILES = {
@@ -50,6 +52,7 @@ class Layer:
         values: its settings.
         texts: the same tree with every value as written in the source. A setting whose type is text takes its value
             from here: the class `no` is not False, nor `010` the number 8.
+        emptied: keys, as sequences of names, whose mappings were emptied before `values` were set in them.
         layout_files: the files from which its sections `own_layout` and `own_source_layout` were read.
         shipped: whether it is a file of the program, whose values are valid.
     """
@@ -57,6 +60,7 @@ class Layer:
     origin: str
     values: Mapping[str, Any]
     texts: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    emptied: Collection[Sequence[str]] = ()
     layout_files: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
     shipped: bool = field(default=False, compare=False, repr=False)
 
@@ -215,7 +219,8 @@ def section_layer(layer: Layer, section: str) -> Layer:
     if not isinstance(values, Mapping):
         raise UserError(f"{layer.origin} should have a section `{section}:` with its keys below.")
     texts = layer.texts.get(section)
-    return replace(layer, values=values, texts=texts if isinstance(texts, Mapping) else {})
+    emptied = [path[1:] for path in layer.emptied if path[0] == section and len(path) > 1]
+    return replace(layer, values=values, texts=texts if isinstance(texts, Mapping) else {}, emptied=emptied)
 
 
 def unknown_name(what: str, name: str, known: Sequence[str]) -> str:
@@ -224,7 +229,7 @@ def unknown_name(what: str, name: str, known: Sequence[str]) -> str:
 
 
 def override_layer(assignments: Sequence[str]) -> Layer:
-    """Return the layer of `--set key=value ...`: dots separate sections, values are YAML.
+    """Return the layer of `--set key=value ...`: dots separate sections, values are YAML, a later one wins.
 
     Raises:
         UserError: assignments have no key or no `=`, or their values are not YAML.
@@ -241,6 +246,7 @@ def readable_overrides(assignments: Sequence[str]) -> tuple[Layer, list[str]]:
     """Return the layer of the assignments that can be read, and the problems of the others; see `override_layer`."""
     values: dict[str, Any] = {}
     texts: dict[str, Any] = {}
+    emptied: list[Sequence[str]] = []
     problems = []
     for assignment in assignments:
         key, equals, text = assignment.partition("=")
@@ -253,9 +259,9 @@ def readable_overrides(assignments: Sequence[str]) -> tuple[Layer, list[str]]:
         except ValueError as error:
             problems.append(f"--set {short(assignment)}: the value is not valid YAML: {error}")
             continue
-        set_nested(values, path, value)
-        set_nested(texts, path, written)
-    return _with_own_layouts(Layer("--set", values, texts), Path()), problems
+        emptied += assign(values, path, value)
+        assign(texts, path, written)
+    return _with_own_layouts(Layer("--set", values, texts, emptied), Path()), problems
 
 
 def configuration_error(problems: Sequence[str]) -> UserError:
@@ -274,12 +280,14 @@ def merge(schema: Schema, layers: Sequence[Layer], problems: Sequence[str] = ())
     Raises:
         UserError: keys are unknown, values have the wrong type or are impossible; all of them in one message.
     """
-    values: dict[str, Any] = {}
+    values: Any = _mappings_of(schema)
     found = list(problems)
     for layer in layers:
-        accepted, wrong = _checked(schema, layer)
+        kept, removed = without_removals(schema, layer.values, layer.texts)
+        accepted, wrong = _checked(schema, replace(layer, values=kept))
         found += wrong
-        _lay_over(values, accepted)
+        for part in (*map(_emptying, layer.emptied), accepted, removed):
+            values = overlaid(schema, values, part)
     if found:
         raise configuration_error(found)
     result: Schema = _filled(schema, values)
@@ -341,43 +349,30 @@ def _filled(instance: Any, values: Mapping[str, Any]) -> Any:
             filled[item.name] = _filled(present, given)
         elif is_dataclass(entry := entry_type(annotations[item.name])):
             new: Any = entry
-            entries = {name: _filled(present.get(name, new()), section) for name, section in given.items() if section}
-            filled[item.name] = {**deepcopy(present), **entries}
-        elif isinstance(present, dict) and isinstance(given, dict):
-            filled[item.name] = {**present, **given}
+            filled[item.name] = {name: _filled(new(), section) for name, section in given.items() if section}
         else:
             filled[item.name] = given
     return type(instance)(**filled)
 
 
-def _lay_over(values: dict[str, Any], layer: Mapping[str, Any]) -> None:
-    """Merge a validated layer into `values`, key by key, without copying."""
-    for key, value in layer.items():
-        below = values.get(key)
-        if isinstance(below, dict) and isinstance(value, Mapping):
-            _lay_over(below, value)
-        else:
-            values[key] = value
+def _mappings_of(instance: Any) -> dict[str, Any]:
+    """Return the mappings of a dataclass instance, and of those in it, as plain values."""
+    found: dict[str, Any] = {}
+    plain = asdict(instance)
+    for item in fields(instance):
+        value = getattr(instance, item.name)
+        found[item.name] = _mappings_of(value) if is_dataclass(value) else plain[item.name]
+    return {name: value for name, value in found.items() if isinstance(value, dict) and value}
 
 
-def value_at(tree: Mapping[str, Any], key: str) -> Any:
-    """Return the value at a dotted key in nested mappings, None if there is none."""
-    value: Any = tree
-    for name in key.split("."):
-        value = value.get(name) if isinstance(value, Mapping) else None
-    return value
+def _emptying(path: Sequence[str]) -> dict[str, Any]:
+    """Return the values of a layer that empties the mapping at a path."""
+    values: dict[str, Any] = {}
+    set_nested(values, path, {})
+    return values
 
 
 def origin_of(key: str, layers: Sequence[Layer]) -> str:
     """Return where the value at a dotted key is from, for messages: the highest layer that sets it, and the key."""
     origins = [each.origin for each in layers if value_at(each.values, key) is not None]
     return f"{origins[-1]}: {key}" if origins else key
-
-
-def set_nested(tree: dict[str, Any], path: Sequence[str], value: Any) -> None:
-    """Set `value` at `path` in nested dicts; a value that is not a dict on the way is replaced."""
-    for name in path[:-1]:
-        if not isinstance(tree.get(name), dict):
-            tree[name] = {}
-        tree = tree[name]
-    tree[path[-1]] = value

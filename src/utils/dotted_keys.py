@@ -1,6 +1,6 @@
 """Nested settings by dotted keys, such as `data.augment.scale`."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any
 
@@ -28,3 +28,41 @@ def mappings_of_names(config: Any, prefix: str = "") -> list[str]:
         elif isinstance(value, dict) and not (key.endswith("_settings") or any(map(is_dataclass, value.values()))):
             found.append(key)
     return found
+
+
+def value_at(tree: Mapping[str, Any], key: str) -> Any:
+    """Return the value at a dotted key in nested mappings, None if there is none."""
+    value: Any = tree
+    for name in key.split("."):
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return value
+
+
+def is_emptied(values: Mapping[str, Any], path: Sequence[str]) -> bool:
+    """Tell whether nested mappings have an empty mapping, or null, at a path."""
+    for name in path[:-1]:
+        inner = values.get(name)
+        values = inner if isinstance(inner, Mapping) else {}
+    return path[-1] in values and (values[path[-1]] is None or values[path[-1]] == {})
+
+
+def set_nested(tree: dict[str, Any], path: Sequence[str], value: Any) -> None:
+    """Set `value` at `path` in nested dicts; a value that is not a dict on the way is replaced."""
+    for name in path[:-1]:
+        if not isinstance(tree.get(name), dict):
+            tree[name] = {}
+        tree = tree[name]
+    tree[path[-1]] = value
+
+
+def assign(tree: dict[str, Any], path: Sequence[str], value: Any) -> list[Sequence[str]]:
+    """Set a value in nested dicts; a mapping is merged with the one that is there, unless it is empty.
+
+    Returns:
+        The paths of what was empty or null before, and now holds a value.
+    """
+    if isinstance(value, Mapping) and value:
+        return [each for name, inner in value.items() for each in assign(tree, [*path, name], inner)]
+    emptied = [path[:end] for end in range(1, len(path)) if is_emptied(tree, path[:end])]
+    set_nested(tree, path, value)
+    return emptied

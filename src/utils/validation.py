@@ -21,6 +21,7 @@ from .foreign_text import is_readable, short
 from .limits import Interval, Lengths, ZeroOrAtLeast, annotations_of, entry_type
 from .names import suggestion
 from .renamed_keys import present_key
+from .unordered import Unordered
 from .yaml_text import is_number
 
 _STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
@@ -126,7 +127,7 @@ def _from_file(annotation: Any) -> Any:
     """Return the type that pydantic validates for a field with this annotation in a file or a flag."""
     base: Any
     base, *metadata = get_args(annotation) if get_origin(annotation) is Annotated else (annotation,)
-    limits = [_limit(each) for each in metadata]
+    limits = [_limit(each) for each in metadata if not isinstance(each, Unordered)]
     origin, parts = get_origin(base), get_args(base)
     if is_dataclass(base):
         return _annotated(_section(base, annotations_of(base)), BeforeValidator(_lines))

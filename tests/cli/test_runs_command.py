@@ -1,5 +1,6 @@
 """The command `runs`: what it lists, what it compares, and what it refuses."""
 
+import csv
 import io
 import json
 import re
@@ -117,8 +118,15 @@ def test_streams_switches_and_peers_are_told(runs: Callable, root: Path) -> None
     (other / "config.yaml").write_text(f"{text}distillation: {{peers: 2}}\n")
     result = runs()
     assert "run-2026-11-25 nano_e of bone, joint_embedding tiny xsub 2 peers 0" in line_of(result.out, "run-2026-11-25")
-    compared = runs("compare", "run-2026-11-25", "run-2026-11-23")
+    compared = runs("compare", "run-2026-11-25", "run-2026-11-23", "--out", root / "compared")
     assert line_of(compared.out, "run-2026-11-23").startswith("run-2026-11-23 nano_e "), "the models differ"
+    facts = {"model": "nano_e", "model_title": "nano_e of bone, joint_embedding", "peers": 2}
+    listed = next(each for each in json.loads(runs("--json").out) if each["run"] == "run-2026-11-25")
+    assert {key: listed[key] for key in facts} == facts
+    with (root / "compared" / "runs.csv").open(newline="") as file:
+        first, second = csv.DictReader(file)
+    assert {key: first[key] for key in facts} == {key: str(value) for key, value in facts.items()}
+    assert (second["model_title"], second["peers"]) == ("nano_e", "0")
 
 
 def test_without_a_distilled_run_there_is_no_column_of_teachers(runs: Callable) -> None:

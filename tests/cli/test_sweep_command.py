@@ -38,6 +38,22 @@ def test_a_sweep_trains_side_by_side_and_shows_the_differences(
     assert "sweep-tiny-nano_e" in listed.out
 
 
+def test_a_sweep_is_titled_as_its_runs_are(
+    cli: Cli,
+    options: tuple[object, ...],
+    sweep_trainings: SweepTrainings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    drawn: list[str] = []
+    monkeypatch.setattr("last.experiments.sweep_figure.draw_sweep", lambda _, title, path: drawn.append(title))
+    result = cli(*options, "model.streams=[bone]", "model.joint_embedding=true", *SLOW)
+    title = "nano_e of bone, joint_embedding on tiny"
+    assert title in result.out and set(drawn) <= {title}
+    text = (tmp_path / "runs" / "sweep-tiny-nano_e" / "sweep.md").read_text()
+    assert text.startswith(f"# Sweep of {title}: xsub\n")
+
+
 def test_a_run_that_could_not_be_trained_is_an_error_at_the_end(
     cli: Cli, options: tuple[object, ...], sweep_trainings: SweepTrainings
 ) -> None:

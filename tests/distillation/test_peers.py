@@ -17,6 +17,7 @@ from last.distillation.recipe import DistillationRecipe
 from last.experiments import run as experiment
 from last.runs.checkpoint import read_checkpoint
 from last.runs.folder import RunFolder
+from last.runtime.cuda_graphs import GraphedForward, recorded_steps
 from last.runtime.run_context import RunContext
 from last.settings.distillation import DistillationConfig
 from last.settings.run import RunConfig
@@ -36,6 +37,13 @@ def mutual(config: RunConfig) -> tuple[MutualLearning, TrainingData]:
     task = recipe.build(recipe.build_model(config, data), config, data, CONTEXT)
     assert isinstance(task, MutualLearning)
     return task, data
+
+
+def test_only_the_passes_of_the_reported_network_are_recorded_on_a_gpu(tiny_config: MakeConfig) -> None:
+    task, _ = mutual(tiny_config(PEERS))
+    with recorded_steps(task.model):
+        recorded = [isinstance(vars(each).get("forward"), GraphedForward) for each in (task.model, *task.peers)]
+    assert recorded == [True, False, False]
 
 
 def state(run: RunFolder) -> dict[str, torch.Tensor]:

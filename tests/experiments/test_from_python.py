@@ -6,6 +6,9 @@ import pytest
 from conftest import TINY
 
 import last
+from last.experiments.run import Result
+from last.runs.folder import RunFolder
+from last.settings.run import RunConfig
 from last.utils.errors import UserError
 
 SETTINGS = dict(each.split("=") for each in TINY)
@@ -39,3 +42,21 @@ def test_a_wrong_key_or_value_is_refused(data_yaml: Path, given: dict[str, objec
     with pytest.raises(UserError) as refused:
         last.train("nano_e", data_yaml, **given)
     assert message in str(refused.value)
+
+
+def test_none_and_an_empty_mapping_are_settings_like_any_other(
+    data_yaml: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("{model: {added_streams: {partner: {}}}, distillation: {alpha: 0.2}}")
+    seen: list[RunConfig] = []
+
+    def trained(config: RunConfig, *_: object, **__: object) -> Result:
+        seen.append(config)
+        return Result(RunFolder(tmp_path), {})
+
+    monkeypatch.setattr("last.experiments.run.train", trained)
+    for given in ({}, {"model.added_streams.partner": None, "distillation.alpha": None}, {"model.added_streams": {}}):
+        last.train("nano_e", data_yaml, config=recipe, settings=given)
+    assert [config.model.added_streams for config in seen] == [{"partner": {}}, {}, {}]
+    assert [config.distillation.alpha for config in seen] == [0.2, None, 0.2]

@@ -20,8 +20,7 @@ from last.runs.comparison import differing_keys, seed_spreads
 from last.runs.folder import RunFolder
 from last.runs.results import read_run
 from last.settings.run import RunConfig
-from last.utils.config import set_nested
-from last.utils.dotted_keys import flatten
+from last.utils.dotted_keys import flatten, set_nested
 from last.utils.renamed_keys import RENAMED_KEYS
 
 MakeConfig = Callable[..., RunConfig]

@@ -3,21 +3,26 @@
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 import torch
 
+from last.data.loading import augmentations
 from last.experiments.config import resolve
 from last.experiments.plug_in_settings import _KEYS
 from last.experiments.run import train
 from last.runs.checkpoint import read_checkpoint, save_checkpoint
 from last.runs.results import read_run
 from last.settings.run import RunConfig
+from last.training import optimizers
 from last.utils.config import read_yaml
 from last.utils.errors import UserError
 from last.utils.yaml_text import yaml_of
 
+EXAMPLES = Path(__file__).parents[1] / "extending"
+HIDDEN_JOINTS, LION = EXAMPLES / "hidden_joints.py", EXAMPLES / "lion.py"
 NEW = (
     "task_settings",
     "optimizer_settings",
@@ -112,3 +117,44 @@ def test_an_unknown_format_is_refused_with_where_it_is_from(
 ) -> None:
     done = cli("preprocess", "--dataset", data_yaml, "--raw", tmp_path, "--set", f"data.format={name}")
     assert (done.code, f"--set: data.format: There is no format of recordings '{name}'." in done.err) == (2, True)
+
+
+def test_settings_of_files_below_are_forgotten_where_a_plug_in_is_emptied_or_taken_away(
+    data_yaml: Path, tmp_path: Path, plug_in: Callable[[ModuleType, Path], None]
+) -> None:
+    plug_in(augmentations, HIDDEN_JOINTS)
+    recipe, key = tmp_path / "recipe.yaml", "data.augment.added"
+    recipe.write_text("data: {augment: {added: {hidden_joints: {share: 0.4}}}}")
+
+    def added(*settings: str) -> dict[str, dict[str, Any]]:
+        chosen = resolve(model="nano_e", dataset=str(data_yaml), recipe=str(recipe), overrides=settings)
+        return chosen.data.augment.added
+
+    own, name = {"probability": 0.5, "share": 0.2}, f"{key}.hidden_joints"
+    assert added() == {"hidden_joints": {**own, "share": 0.4}}
+    assert added(f"{name}=null") == added(f"{key}={{}}") == {}
+    assert added(f"{name}={{}}") == {"hidden_joints": own}, "{} are the defaults"
+    again = {"hidden_joints": {**own, "probability": 0.1}}
+    for emptied in (f"{name}=null", f"{name}={{}}", f"{key}={{}}"):
+        assert added(emptied, f"{name}.probability=0.1") == again
+    assert added(f"{name}.probability=0.1") == {"hidden_joints": {"probability": 0.1, "share": 0.4}}
+
+
+def test_the_settings_of_a_chosen_plug_in_are_emptied_too(
+    data_yaml: Path, tmp_path: Path, plug_in: Callable[[ModuleType, Path], None]
+) -> None:
+    plug_in(optimizers, LION)
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("{optimizer: lion, optimizer_settings: {beta1: 0.5}}")
+    found = [
+        resolve(model="nano_e", dataset=str(data_yaml), recipe=str(recipe), overrides=given).optimizer_settings["beta1"]
+        for given in ([], ["optimizer_settings={}"])
+    ]
+    assert found == [0.5, 0.9]
+
+
+def test_a_misspelt_plug_in_cannot_be_taken_away(data_yaml: Path) -> None:
+    chosen: dict[str, Any] = {"model": "nano_e", "dataset": str(data_yaml)}
+    resolve(**chosen, overrides=["model.added_streams.partner=null"])
+    with pytest.raises(UserError, match=r"--set: model\.added_streams\.partnr: There is no input stream 'partnr'"):
+        resolve(**chosen, overrides=["model.added_streams.partnr=null"])

@@ -351,6 +351,17 @@ def test_a_name_in_a_mapping_that_was_empty_may_be_set_on_purpose_and_removed_ag
     experiment.train(without, resume=str(run.path), explicit_keys=["epochs", key])
 
 
+def test_a_name_may_be_taken_away_on_purpose(tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    key, named, without = "data.columns", tiny_config(*RICH), tiny_config(*RICH)
+    named.data.columns, without.data.columns = {"x": "u", "y": "v"}, {"y": "v"}
+    with monkeypatch.context() as patch:
+        stop_at(patch, looks=12)
+        run = experiment.train(named).run
+    with pytest.raises(UserError, match=rf"(?s)configuration:\n  {key}.x: 'u' in the run.*--set {key}.x=null, or"):
+        experiment.train(without, resume=str(run.path))
+    experiment.train(without, resume=str(run.path), explicit_keys=[f"{key}.x"])
+
+
 def test_another_model_is_refused_even_where_it_is_set_on_purpose(
     tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:

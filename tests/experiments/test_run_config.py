@@ -253,3 +253,27 @@ def test_settings_of_distillation_that_contradict_each_other_are_refused(
 def test_a_student_needs_a_weight_of_the_cross_entropy_that_is_a_share() -> None:
     with pytest.raises(UserError, match=r"no distillation.alpha between 0 and 1 for the student 'own'"):
         DistillationConfig(alpha_of={"own": 7.0}).ce_weight("own", 0, 1)
+
+
+@pytest.mark.parametrize("setting", ["model.added_streams.partner=null", "model.added_streams={}"])
+def test_the_recipe_sbu_trains_without_its_stream_and_the_saved_configuration_has_none(
+    setting: str, tmp_path: Path
+) -> None:
+    assert resolve(recipe="sbu").model.added_streams == {"partner": {}}
+    config = resolve(recipe="sbu", overrides=[setting])
+    assert config.model.added_streams == {}
+    path, model = tmp_path / "config.yaml", tmp_path / "mine.yaml"
+    text = (config_folder() / "model" / "last_e_nano.yaml").read_text().replace("name: nano_e", "name: mine")
+    model.write_text(f"{text}  added_streams: {{partner: {{}}}}\n")
+    for given in ("nano_e", str(model)):
+        path.write_text(to_yaml(resolve(recipe="sbu", model=given, overrides=[setting])))
+        assert resolve(recipe=str(path), model=given) == resolve(recipe=str(path))
+        assert resolve(recipe=str(path)).model.added_streams == {}
+
+
+def test_a_mapping_of_the_preparation_that_is_emptied_is_refused_like_any_other_change(tmp_path: Path) -> None:
+    data = tmp_path / "mine.yaml"
+    data.write_text("data: {name: mine, classes: [a], class_map: {b: a}, columns: {x: u}}")
+    for setting in ("data.class_map={}", "data.columns={}", "data.columns.x=null"):
+        with pytest.raises(UserError, match=r"--set: data\.(class_map|columns): \{.* has no effect here"):
+            resolve(model="nano_e", dataset=str(data), overrides=[setting])

@@ -19,6 +19,11 @@ def test_candidates_are_numbered_and_the_same_in_every_plan(search_plan: MakeSea
     assert len(set(rates)) == 6
 
 
+def test_a_search_is_titled_as_its_runs_are(search_plan: MakeSearch) -> None:
+    settings = ["validation=split", "model.streams=[bone]", "model.joint_embedding=true"]
+    assert search_plan(settings=settings).title == "nano_e of bone, joint_embedding on tiny"
+
+
 def test_every_schedule_has_its_own_folder(search_plan: MakeSearch) -> None:
     search = search_plan()
     assert search.lengths == [1, 3, 9]
@@ -113,3 +118,21 @@ def test_a_search_warns_of_training_clips_of_one_class(
 def test_a_search_without_data_is_refused(search_plan: MakeSearch, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="tiny"):
         refuse_unsuitable_clips(search_plan(flags={"data_root": str(tmp_path / "none")}))
+
+
+@pytest.mark.parametrize(
+    ("searched", "refused"),
+    [
+        (["distillation.dkd_others=1..8"], "distillation.dkd_others"),
+        (["distillation.method=kl,dkd", "distillation.dkd_others=1..8"], "distillation.method"),
+        (["distillation.peers=0,1", "distillation.alpha=0.1..0.9"], ""),
+    ],
+)
+def test_a_searched_setting_of_distillation_needs_an_effect(
+    search_plan: MakeSearch, searched: list[str], refused: str
+) -> None:
+    if not refused:
+        search_plan(*searched)
+        return
+    with pytest.raises(UserError, match=f"--search changes {refused}, which has no effect without teachers"):
+        search_plan(*searched)

@@ -9,6 +9,7 @@ from search_probes import MakeSearch
 from last.experiments.config import resolve
 from last.experiments.search_recipe import recipe_text, train_command
 from last.experiments.sweep_results import VariantResult
+from last.utils.config import read_yaml
 from last.utils.spread import MeanDeviation
 
 RESULT = VariantResult("c002", [], {}, MeanDeviation.of([50.0]), None, (1, 1), 0.1)
@@ -58,3 +59,32 @@ def test_the_command_trains_on_the_whole_training_part(search_plan: MakeSearch) 
 def test_a_named_recipe_needs_no_file(search_plan: MakeSearch, recipe: str) -> None:
     search = search_plan(recipe=recipe, settings=["validation=split"])
     assert ("input_frames: 32" in recipe_text(search, search.own, 3, RESULT)) == bool(recipe)
+
+
+def test_a_search_chooses_between_a_stream_and_none(search_plan: MakeSearch, tmp_path: Path) -> None:
+    own = tmp_path / "own.yaml"
+    own.write_text("model: {added_streams: {partner: {}}}\ndata: {augment: {shear: 0.3}}\n")
+    key, settings = "model.added_streams.partner", ["validation=split", "data.augment={}"]
+    search = search_plan(f"{key}={{}},null", "learning_rate=0.1,0.2", recipe=str(own), settings=settings)
+    found = search.candidates.first(9)
+    assert {each.values[key]: each.parts["xsub"].model.added_streams for each in found} == {
+        "{}": {"partner": {}},
+        "null": {},
+    }
+    best = next(each for each in found if each.values[key] == "null")
+    path = tmp_path / "best.yaml"
+    path.write_text(recipe_text(search, best, 3, RESULT))
+    config = resolve(dataset=search.spec.dataset, environment="local", recipe=str(path))
+    assert (config.model.added_streams, config.data.augment.shear) == ({}, 0.3)
+    words = shlex.split(train_command(search, best))[3:]
+    assert f"{key}=null" in words
+
+
+def test_a_mapping_that_all_runs_empty_is_refilled_by_a_candidate(search_plan: MakeSearch, tmp_path: Path) -> None:
+    own = tmp_path / "own.yaml"
+    own.write_text("distillation: {alpha_of: {nano_e: 0.3}}\n")
+    settings = ["validation=split", "distillation.alpha_of={}", "distillation.peers=1"]
+    search = search_plan("distillation.alpha_of.base_e=0.1,0.2", recipe=str(own), settings=settings)
+    path = tmp_path / "best.yaml"
+    path.write_text(recipe_text(search, search.candidates.first(1)[0], 3, RESULT))
+    assert read_yaml(path)["distillation"]["alpha_of"].keys() == {"base_e"}

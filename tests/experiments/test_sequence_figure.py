@@ -37,7 +37,7 @@ def result(
     summary = {"final_top1": 90.0, "parameters": 5} if teacher else {}
     summary |= {"test_clips": clips} if clips else {}
     gain = MeanDeviation(distilled.mean - alone.mean, alone.deviation)
-    learned = [Student("nano_e", 92_000 if alone.known else None, alone, distilled, gain, 0.0)] * students
+    learned = [Student("nano_e", "nano_e", 92_000 if alone.known else None, alone, distilled, gain, 0.0)] * students
     return DataResult("data $x_1$", TableRow(step, [RunStatus(0, "done", None, "", summary)]), learned)
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from last.data.store.reader import Store, open_store, write_store
@@ -118,3 +119,34 @@ def test_test_clips_of_classes_that_are_not_trained_are_warned_of(
     text = warnings_of(caplog, tiny_config(), store)
     assert "4 test clips of xsub are of a class without any training clip (fall): they can hardly be recognised" in text
     assert not warnings_of(caplog, tiny_config(), open_store(data_yaml.parent / "data" / "tiny"))
+
+
+def with_zeros(store: Path, target: Path, zeros: range) -> Store:
+    """Write a store in which some clips have zeros for all joints, as a faulty program would."""
+    clips = list(open_store(store))
+    for number in zeros:
+        clips[number] = replace(clips[number], joints=np.zeros_like(clips[number].joints))
+    return write_store(target / "tiny", clips, name="tiny", layout="ntu25", classes=["rise", "fall", "still"])
+
+
+@pytest.mark.parametrize("copies", ["refuse", "allow"])
+def test_a_training_of_nothing_but_zeros_is_refused_before_it_begins(
+    tiny_config: MakeConfig, data_yaml: Path, tmp_path: Path, copies: str
+) -> None:
+    store = with_zeros(data_yaml.parent / "data" / "tiny", tmp_path / "zeros", range(12))
+    config = replace(tiny_config(f"data.copies={copies}", "epochs=1"), data_root=str(store.path.parent))
+    with pytest.raises(UserError, match=r"12 of 12 training clips \(100\.0%\).*such as zeros: clip00, .*inspect"):
+        train(config)
+    assert not list((tmp_path / "runs").glob("run-*"))
+
+
+def test_some_clips_of_zeros_are_a_warning_with_their_share(
+    tiny_config: MakeConfig, data_yaml: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    tiny = data_yaml.parent / "data" / "tiny"
+    text = warnings_of(caplog, tiny_config(), with_zeros(tiny, tmp_path / "some", range(9, 14)))
+    assert "3 of 12 training clips (25.0%) have all joints at one point" in text
+    assert "2 of 12 test clips (16.7%) have all joints at one point" in text
+    every = with_zeros(tiny, tmp_path / "every", range(12))
+    assert "12 of 12 training clips (100.0%)" in warnings_of(caplog, tiny_config(), every, is_resumed=True)
+    assert "one point" not in warnings_of(caplog, tiny_config(), open_store(tiny))

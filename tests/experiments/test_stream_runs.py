@@ -88,6 +88,7 @@ def test_networks_of_other_streams_are_summed_and_exported(
     pytest.importorskip("onnxruntime")
     exported = cli("export", "--checkpoint", bone_run.last, *roots, "--out", tmp_path / "bone.onnx")
     assert exported.code == 0, exported.err
+    assert '"model": "nano_e of bone"' in (tmp_path / "bone.json").read_text()
 
 
 def test_a_teacher_family_reads_some_streams_too(data_yaml: Path, tmp_path: Path) -> None:

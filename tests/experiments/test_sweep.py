@@ -9,10 +9,13 @@ from sweep_probes import SLOW, MakeSweep, SweepTrainings
 
 from last.experiments.sweep import run_sweep
 from last.experiments.sweep_plan import SweepPlan
+from last.experiments.sweep_results import read_outcomes
 from last.runs.history import find_runs
 from last.runtime.stop_requests import Stop
+from last.utils.config import read_yaml
 from last.utils.errors import TrainingDiverged, UserError
 from last.utils.progress import Progress
+from last.utils.yaml_text import yaml_of
 
 
 def statuses(plan: SweepPlan) -> list[str]:
@@ -42,6 +45,21 @@ def test_runs_that_were_started_with_other_settings_are_refused(
         run_sweep(sweep_plan(flags={"epochs": 2}), 1)
     run_sweep(sweep_plan(flags={"epochs": 2}, name="longer"), 1)
     assert len(sweep_trainings.trained) == 4
+
+
+def test_a_sweep_of_before_lists_had_one_order_goes_on(sweep_plan: MakeSweep, sweep_trainings: SweepTrainings) -> None:
+    settings = [*TINY, "epochs=1", "model.streams=[joint,bone]", "data.select.actions=[1,2,3]"]
+    run_sweep(sweep_plan(settings=settings), 1)
+    for outcome in read_outcomes(sweep_plan(settings=settings)):
+        assert outcome.folder is not None
+        path = outcome.folder / "config.yaml"
+        values = read_yaml(path)
+        values["model"]["streams"], values["data"]["select"]["actions"] = ["bone", "joint"], [3, 1, 2]
+        path.write_text(yaml_of(values))
+    run_sweep(sweep_plan(settings=settings), 1)
+    assert len(sweep_trainings.trained) == 2
+    with pytest.raises(UserError, match=r"data\.select\.actions was \[1, 2, 3\] when .* and is \[1, 2\] now"):
+        run_sweep(sweep_plan(settings=[*settings[:-1], "data.select.actions=[2,1]"]), 1)
 
 
 def test_a_stream_without_settings_is_a_setting(sweep_plan: MakeSweep, sweep_trainings: SweepTrainings) -> None:

@@ -1,6 +1,9 @@
 """The plan of a sweep: its runs, their settings and folders, and what is refused."""
 
+from pathlib import Path
+
 import pytest
+from conftest import TINY
 from sweep_probes import SLOW, MakeSweep
 
 from last.settings.splits import FoldChoice
@@ -53,9 +56,19 @@ def test_a_choice_on_the_reported_protocol_is_noted_unless_training_clips_are_he
         ({"variants": {"empty": ["epochs"]}}, "--variant empty needs what it changes"),
         ({"variants": {"same": ["epochs=1"]}}, "variants baseline and same have the same settings"),
         ({"variants": {"a": ["epochs=2"], "b": ["epochs=2"]}}, "variants a and b have the same settings"),
+        (
+            {"variants": {"a": ["data.select.actions=[2,1]"], "b": ["data.select.actions=[1,2]"]}},
+            "a and b have the same",
+        ),
         ({"variants": {"wrong": ["learning_rat=1"]}}, "(?s)--variant wrong: .*Did you mean 'learning_rate'"),
         ({"variants": {"other": ["validation=split"]}}, "other changes validation, .* --set validation="),
         ({"variants": {"taught": ["distillation.tau=2"]}}, "taught changes distillation.tau, .* without teachers"),
+        ({"variants": {"taught": ["distillation={tau: 2}"]}}, "taught changes distillation, .* without teachers"),
+        ({"variants": {"by": ["distillation.method=dkd"]}}, "by changes distillation.method, .* without teachers"),
+        (
+            {"variants": {"both": ["distillation.peers=1", "distillation.unlabelled=false"]}},
+            "both changes distillation.unlabelled, .* with peers, which are no teachers",
+        ),
         ({"variants": {"seeded": ["seed=2"]}}, "seed=... has no effect: in a sweep it is set by --seeds"),
         ({"settings": ["output_root=here"]}, "it is set by --output_root"),
         ({"seeds": [1, 1]}, "--seeds has a duplicate: 1, 1"),
@@ -67,3 +80,20 @@ def test_a_choice_on_the_reported_protocol_is_noted_unless_training_clips_are_he
 def test_impossible_sweeps_are_refused(sweep_plan: MakeSweep, changes: dict[str, object], message: str) -> None:
     with pytest.raises(UserError, match=message):
         sweep_plan(**{"variants": SLOW, **changes})
+
+
+def test_a_variant_takes_away_what_a_recipe_has(sweep_plan: MakeSweep, tmp_path: Path) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("model: {added_streams: {partner: {}}}")
+    variants = {"without": ["model.added_streams.partner=null"], "long": ["epochs=2"]}
+    plan = sweep_plan(recipe=str(recipe), variants=variants)
+    found = {run.variant: run.config.model.added_streams for run in plan.runs}
+    assert found == {"baseline": {"partner": {}}, "without": {}, "long": {"partner": {}}}
+    with pytest.raises(UserError, match="variants baseline and without have the same settings"):
+        sweep_plan(variants=variants)
+    refilled = sweep_plan(
+        recipe=str(recipe),
+        settings=[*TINY, "model.added_streams={}"],
+        variants={"with": ["model.added_streams={partner: {}}"]},
+    )
+    assert [run.config.model.added_streams for run in refilled.runs] == [{}, {"partner": {}}]

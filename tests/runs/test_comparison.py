@@ -92,3 +92,18 @@ def test_the_table_has_a_row_a_run_and_empty_cells_for_what_is_not_known(tmp_pat
         "90",
     )
     assert (first["skipped_batches"], first["config.seed"], second["config.seed"]) == ("1", "0", "1")
+
+
+def test_lists_that_differ_in_their_order_alone_are_no_difference_where_it_has_no_meaning(tmp_path: Path) -> None:
+    lists = [(["bone", "joint"], [2, 1], ["b", "a"]), (["joint", "bone"], [1, 2], ["a", "b"])]
+    runs = runs_with(
+        tmp_path,
+        *(
+            {
+                "model": {"name": "nano_e", "streams": streams},
+                "data": {"select": {"actions": actions}, "classes": names},
+            }
+            for streams, actions, names in lists
+        ),
+    )
+    assert list(differing_keys(runs)) == ["data.classes"]

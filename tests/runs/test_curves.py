@@ -13,6 +13,12 @@ from last.runs.curves import draw_curves
 from last.runs.results import read_run
 
 
+def test_models_that_differ_in_their_switches_alone_are_told_apart(tmp_path: Path) -> None:
+    runs = runs_with(tmp_path, {}, {"model": {"name": "nano_e", "streams": ["bone"]}})
+    assert curves._title(runs)[0] == "tiny xsub"
+    assert [label.splitlines()[1].partition(",")[0] for label in curves._labels(runs)] == ["nano_e", "nano_e of bone"]
+
+
 @pytest.mark.usefixtures("coarse_pictures")
 @pytest.mark.parametrize("count", [2, 40])
 def test_curves_are_drawn_for_few_and_many_runs(tmp_path: Path, count: int) -> None:

@@ -1,10 +1,13 @@
 """What all model families share in their settings: the streams, and a model's title in tables."""
 
+import re
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import last
 from last.models.last_e import LastEConfig
 from last.models.last_v2 import LastV2Config
 from last.models.registry import family_config, list_families
@@ -43,3 +46,11 @@ def test_the_title_knows_the_switches_of_every_family() -> None:
         off = {each.name: getattr(config, each.name) for each in fields(config) if each.name in switches_of(config)}
         assert off == {key: SWITCHES_OFF[key] for key in off}
         assert model_title(vars(config)) == ""
+
+
+def test_what_a_user_reads_names_a_model_by_its_title() -> None:
+    by_name = re.compile(r"""(model\.name|\[['"]model['"]\])\} (on|of) """)
+    files = Path(last.__file__).parent.rglob("*.py")
+    found = {file.name: line for file in files for line in file.read_text("utf-8").splitlines() if by_name.search(line)}
+    # The facts of an evaluation and of a page have the title as `model`.
+    assert set(found) <= {"evaluate_output.py", "page.py"}, found

@@ -10,8 +10,8 @@ import pytest
 
 from last.settings.data import DataConfig
 from last.settings.run import RunConfig
-from last.utils.config import Layer, file_layer, merge, override_layer, set_nested
-from last.utils.dotted_keys import flatten
+from last.utils.config import Layer, file_layer, merge, override_layer
+from last.utils.dotted_keys import flatten, set_nested
 from last.utils.errors import UserError
 from last.utils.renamed_keys import RENAMED_KEYS, RENAMED_OPTIONS, with_present_keys
 

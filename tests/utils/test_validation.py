@@ -13,7 +13,8 @@ from annotated_types import Ge, Gt, Interval, Le, Lt
 from last.experiments.config import resolve
 from last.models.registry import family_config
 from last.settings.run import RunConfig
-from last.utils.config import Layer, merge, override_layer, set_nested
+from last.utils.config import Layer, merge, override_layer
+from last.utils.dotted_keys import set_nested
 from last.utils.errors import UserError
 from last.utils.limits import Lengths, annotations_of
 from last.utils.validation import validated
