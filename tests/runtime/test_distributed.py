@@ -343,12 +343,13 @@ def test_only_the_first_process_talks(two: Results) -> None:
     assert second["spoken"] == ""
 
 
-def test_only_the_first_process_writes_files(ground: Path, two: Results, four: Results) -> None:
-    for results, name in ((two, "two"), (four, "four")):
-        for rank in range(1, len(results)):
-            left = [path.name for path in (ground / name / f"rank{rank}").rglob("*") if path.is_file()]
-            spoken = ["distilled.txt", "refused.txt", "spoken.txt", "taken.txt"] if name == "two" else []
-            assert sorted(left) == sorted(["results.pt", *spoken])
+@pytest.mark.parametrize("processes", PROCESSES)
+def test_only_the_first_process_writes_files(ground: Path, processes: str, request: pytest.FixtureRequest) -> None:
+    results: Results = request.getfixturevalue(processes)
+    for rank in range(1, len(results)):
+        left = [path.name for path in (ground / processes / f"rank{rank}").rglob("*") if path.is_file()]
+        spoken = ["distilled.txt", "refused.txt", "spoken.txt", "taken.txt"] if processes == "two" else []
+        assert sorted(left) == sorted(["results.pt", *spoken])
 
 
 def _until(there: Callable[[], bool], what: str) -> None:
