@@ -1,12 +1,13 @@
 """What every test can use: real recordings where they are, fixed seeds, the command line, a tiny data set."""
 
 import errno
+import gc
 import os
 import random
 import shutil
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -52,6 +53,22 @@ class CommandResult:
     code: int
     out: str
     err: str
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Collect tests without looking for garbage, and leave what is there then out of every later search for it."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+def pytest_sessionfinish() -> None:
+    """Let what was left out be freed, as libraries expect that watch for leaks."""
+    gc.unfreeze()
 
 
 @pytest.fixture(scope="session", autouse=True)
