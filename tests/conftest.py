@@ -57,12 +57,13 @@ class CommandResult:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
-    """Collect tests without looking for garbage, and leave what is there then out of every later search for it."""
+    """Collect tests without looking for garbage; later look for it seldom, and not among what is there by then."""
     gc.disable()
     try:
         return (yield)
     finally:
         gc.freeze()
+        gc.set_threshold(20_000, 20, 20)
         gc.enable()
 
 
