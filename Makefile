@@ -14,7 +14,7 @@ INSTALLED := $(VENV)/.installed
 # What torch asks for on Linux with CUDA: it pins these versions itself, and an installation without CUDA has none of them.
 CUDA := cuda-bindings cuda-toolkit nvidia-cudnn-cu13 nvidia-cusparselt-cu13 nvidia-nccl-cu13 nvidia-nvshmem-cu13 triton
 
-.PHONY: help setup test test-long docs demo page format pins clean
+.PHONY: help setup test types style test-long docs demo page format pins clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' Makefile
@@ -30,12 +30,17 @@ $(INSTALLED): pyproject.toml constraints.txt
 
 # One thread each, because the test processes already share the cores. A file's tests run in one process, so that what
 # they share is made once; in order of their names, so that short files come last and the processes end together.
-test: setup docs  ## check style, types, imports between rooms and the links of the documentation, then run the tests
+test: setup  ## check style, types, imports between rooms and the links of the documentation, then run the tests
+	$(MAKE) --no-print-directory --jobs=2 types style docs
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
+
+types: setup
+	$(BIN)/mypy
+
+style: setup
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache --no-logo
-	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
 
 # In a browser, over sessions, on a stand-in for a GPU: what the default tests leave out to take less than five minutes.
 test-long: setup  ## run the long tests

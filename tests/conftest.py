@@ -1,12 +1,13 @@
 """What every test can use: real recordings where they are, fixed seeds, the command line, a tiny data set."""
 
 import errno
+import gc
 import os
 import random
 import shutil
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -52,6 +53,23 @@ class CommandResult:
     code: int
     out: str
     err: str
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Collect tests without looking for garbage; later look for it seldom, and not among what is there by then."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.set_threshold(20_000, 20, 20)
+        gc.enable()
+
+
+def pytest_sessionfinish() -> None:
+    """Let what was left out be freed, as libraries expect that watch for leaks."""
+    gc.unfreeze()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -206,10 +224,20 @@ def teacher(trained_teacher: RunFolder, tmp_path: Path) -> Path:
     return RunFolder(Path(copied)).last
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _empty_pictures() -> Iterator[Callable[..., None]]:
+    """Save figures without their content, because that is half of a tiny run's time; return what saves them whole."""
+    whole = figures._save
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(figures, "_save", lambda _figure, path: path.write_bytes(b"\x89PNG\r\n\x1a\n"))
+        yield whole
+
+
 @pytest.fixture
-def coarse_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Draw with a third of the pixels, for speed."""
+def coarse_pictures(_empty_pictures: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw whole pictures, with a third of the pixels."""
     pytest.importorskip("matplotlib")
+    monkeypatch.setattr(figures, "_save", _empty_pictures)
     monkeypatch.setattr(figures, "_DOTS_PER_INCH", 50)
 
 

@@ -198,7 +198,11 @@ def picture(path: Path, size_inches: tuple[float, float]) -> "Iterator[Figure]":
         FigureCanvasAgg(figure)
         yield figure
         with atomic_path(path) as temporary:
-            figure.savefig(temporary, format="png", bbox_inches="tight", pad_inches=0.25)
+            _save(figure, temporary)
+
+
+def _save(figure: "Figure", path: Path) -> None:
+    figure.savefig(path, format="png", bbox_inches="tight", pad_inches=0.25)
 
 
 def _cell_inches(classes: int) -> float:

@@ -22,9 +22,8 @@ def demo(cli: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_it_draws_and_every_command_that_it_proposes_runs(
-    demo: Callable[..., Any], cli: Callable[..., Any], tmp_path: Path
+    demo: Callable[..., Any], cli: Callable[..., Any], tmp_path: Path, coarse_pictures: None
 ) -> None:
-    pytest.importorskip("matplotlib")
     result = demo()
     assert result.code == 0, result.err
     (run,) = tmp_path.glob("last-demo/runs/run-*")

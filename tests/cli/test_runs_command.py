@@ -195,8 +195,9 @@ def test_compared_runs_are_shown_with_what_differs_and_how_seeds_spread(runs: Ca
     )
 
 
-def test_a_comparison_leaves_a_table_and_a_plot_and_says_where(runs: Callable, tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
+def test_a_comparison_leaves_a_table_and_a_plot_and_says_where(
+    runs: Callable, tmp_path: Path, coarse_pictures: None
+) -> None:
     result = runs("compare", "run-2026-11-23", "run-2026-11-24", "--out", tmp_path / "out")
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["curves.png", "runs.csv"]
     assert f"The plot is in {tmp_path / 'out' / 'curves.png'}" in result.out

@@ -70,8 +70,9 @@ def test_every_run_is_announced(run: Callable, finished: None) -> None:
     ]
 
 
-def test_it_draws_the_gain_where_matplotlib_is(run: Callable, finished: None, tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
+def test_it_draws_the_gain_where_matplotlib_is(
+    run: Callable, finished: None, tmp_path: Path, coarse_pictures: None
+) -> None:
     run()
     assert (tmp_path / "sequence-tiny-xsub" / "sequence.png").read_bytes().startswith(b"\x89PNG")
 

@@ -44,8 +44,7 @@ def tiny(cli: Callable, data_yaml: Path, tmp_path: Path) -> Callable:
     return lambda *arguments: cli("train", *given, *arguments)
 
 
-def test_a_training_ends_with_where_its_pictures_are(tiny: Callable, tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
+def test_a_training_ends_with_where_its_pictures_are(tiny: Callable, tmp_path: Path, coarse_pictures: None) -> None:
     result = tiny()
     (run,) = (tmp_path / "runs").glob("run-*")
     assert result.out.splitlines()[-2:] == [

@@ -16,13 +16,16 @@ from last.models.registry import build_model
 from last.runs.checkpoint import Checkpoint, save_checkpoint
 from last.skeleton import layout_facts
 
-TINY = ["input_frames=8", "model.blocks=[1,1,1]"]
-SIZES = {"nano_e": "model.channels=[8,8,8]", "small": "model.channels=[16,16,16]"}
+# A stage of the student of either kind, since each takes a second to export.
+SIZES = {
+    "nano_e": ["model.channels=[8,8]", "model.blocks=[1,1]", "model.attention=[false,true]"],
+    "small": ["model.channels=[16,16,16]", "model.blocks=[1,1,1]"],
+}
 
 
 def write_checkpoint(path: Path, data_yaml: Path, model: str = "nano_e", ema: bool = False, *settings: str) -> Path:
     """Write the checkpoint of a model whose gates and statistics are not as a new model has them."""
-    overrides = [*TINY, SIZES[model], *settings]
+    overrides = ["input_frames=8", *SIZES[model], *settings]
     config = resolve(model=model, dataset=str(data_yaml), environment="local", overrides=overrides, flags={})
     built = build_model(config.model, len(config.data.classes), config.data.layout)
     with torch.no_grad():

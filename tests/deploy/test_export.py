@@ -236,7 +236,8 @@ def test_a_file_that_is_no_exported_model_is_refused(
         open_exported(tmp_path / name)
 
 
-def test_a_file_of_one_body_is_compared_on_clips_of_two(tmp_path: Path, checkpoint: Path, data_yaml: Path) -> None:
+def test_a_file_of_one_body_is_compared_on_clips_of_two(tmp_path: Path, data_yaml: Path) -> None:
+    checkpoint = write_checkpoint(tmp_path / "last.pth", data_yaml, "nano_e", False, "data.normalize.scale=unit")
     clips = [replace(clip, joints=clip.joints[::-1].copy(), frame_mask=clip.frame_mask[::-1].copy())
              for clip in open_store(data_yaml.parent / "data" / "tiny") if len(clip.joints) > 1]  # fmt: skip
     late = clips[0]

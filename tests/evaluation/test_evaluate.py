@@ -34,7 +34,7 @@ def test_figures_of_the_last_epoch_equal_those_of_training(run: RunFolder, tmp_p
     assert result.facts["epoch"] == "1"
 
 
-def test_report_holds_every_clip_and_every_class(run: RunFolder, tmp_path: Path) -> None:
+def test_report_holds_every_clip_and_every_class(run: RunFolder, tmp_path: Path, coarse_pictures: None) -> None:
     result = evaluate(EvalRequest(run.last), tmp_path / "report")
     with result.files["predictions"].open() as file:
         names = [row["name"] for row in csv.DictReader(file)]

@@ -82,8 +82,7 @@ def test_the_shortest_event_is_in_seconds(tmp_path: Path) -> None:
     assert [each and each.figures.predicted_events for each in found] == [1, 0]
 
 
-def test_the_report_has_events_frames_and_a_picture_of_each_recording(tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
+def test_the_report_has_events_frames_and_a_picture_of_each_recording(tmp_path: Path, coarse_pictures: None) -> None:
     store = a_store(tmp_path / "store")
     scored = predictions(store, [0, 1, 0, 2, 2, 2], [0, 1, 2, 3, 4, 5])
     found = evaluate_recordings(scored, store, 3)

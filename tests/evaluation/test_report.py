@@ -26,8 +26,7 @@ def table(path: Path) -> list[list[str]]:
         return list(csv.reader(file))
 
 
-def test_report_writes_every_file_that_it_names(tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
+def test_report_writes_every_file_that_it_names(tmp_path: Path, coarse_pictures: None) -> None:
     files = report(tmp_path / "new")
     assert sorted(path.name for path in files.values()) == [
         "class_accuracy.png",

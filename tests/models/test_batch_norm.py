@@ -141,9 +141,13 @@ def as_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[nn.Module]]:
     yield queried
 
 
-@pytest.mark.parametrize("name", ["nano_e", "small"])
-def test_models_compute_the_same_with_it(name: str, as_on_a_gpu: list[nn.Module], monkeypatch: Any) -> None:
-    model = opened(create_model(name, num_classes=4)).double()
+@pytest.mark.parametrize(
+    ("name", "sizes"), [("nano_e", {}), ("small", {"channels": [16, 32, 32], "blocks": [1, 1, 1]})]
+)
+def test_models_compute_the_same_with_it(
+    name: str, sizes: dict[str, Any], as_on_a_gpu: list[nn.Module], monkeypatch: Any
+) -> None:
+    model = opened(create_model(name, num_classes=4, **sizes)).double()
     for module in model.modules():
         if isinstance(module, nn.Dropout | nn.Dropout2d):
             module.p = 0.0

@@ -7,7 +7,7 @@ import pytest
 
 from last.plots.timelines import draw_timeline
 
-pytest.importorskip("matplotlib")
+pytestmark = pytest.mark.usefixtures("coarse_pictures")
 
 
 @pytest.mark.parametrize("classes", [2, 60])

@@ -120,18 +120,29 @@ def start(arguments: Sequence[object], variables: Mapping[str, str]) -> "subproc
     )  # fmt: skip
 
 
-def do_tasks(ground: Path, folder: Path, size: int, tasks: Sequence[Mapping[str, Any]]) -> None:
-    """Run tasks in `size` processes together."""
+def run_tasks(folder: Path, size: int, tasks: Sequence[Mapping[str, Any]]) -> str:
+    """Run tasks in `size` processes together, and return the errors of those that failed."""
     (folder / "tasks.json").write_text(json.dumps(tasks))
     arguments = (PROBE, folder / "tasks.json", folder)
     forks = hasattr(os, "fork")  # one process then imports torch for all
     processes = [start(arguments, common_variables(size))] if forks else together(size, *arguments)
     errors = [process.communicate(timeout=PATIENCE_S)[1] for process in processes]
-    assert all(process.returncode == 0 for process in processes), "\n".join(errors)
+    failed = [process.returncode != 0 for process in processes]
+    return "\n".join(["failed", *errors]) if any(failed) else ""
+
+
+def do_tasks(folder: Path, size: int, tasks: Sequence[Mapping[str, Any]]) -> None:
+    """Run tasks in `size` processes together, of which none fails."""
+    assert (errors := run_tasks(folder, size, tasks)) == "", errors
+
+
+def result_of(folder: Path, rank: int) -> dict[str, Any]:
+    result: dict[str, Any] = torch.load(folder / f"rank{rank}" / "results.pt", weights_only=True)
+    return result
 
 
 def results_in(folder: Path, size: int) -> Results:
-    return [torch.load(folder / f"rank{rank}" / "results.pt", weights_only=True) for rank in range(size)]
+    return [result_of(folder, rank) for rank in range(size)]
 
 
 @pytest.fixture(scope="session")
@@ -164,7 +175,7 @@ def two(ground: Path) -> Results:
             },
         ]
         with taken.locked():
-            do_tasks(ground, folder, 2, [_with_config(ground, task) for task in tasks])
+            do_tasks(folder, 2, [_with_config(ground, task) for task in tasks])
 
     return results_in(once(ground / "two", make), 2)
 
@@ -181,7 +192,7 @@ def four(ground: Path, two: Results) -> Results:
             {"name": "bad clip", "config": "scarce", "fault": "bad clip"},
             {"name": "resumed", "config": "scarce", "resume": str(_copied(two[0]["signal"]["run"], folder))},
         ]
-        do_tasks(ground, folder, 4, [_with_config(ground, task) for task in tasks])
+        do_tasks(folder, 4, [_with_config(ground, task) for task in tasks])
 
     return results_in(once(ground / "four", make), 4)
 
@@ -343,12 +354,13 @@ def test_only_the_first_process_talks(two: Results) -> None:
     assert second["spoken"] == ""
 
 
-def test_only_the_first_process_writes_files(ground: Path, two: Results, four: Results) -> None:
-    for results, name in ((two, "two"), (four, "four")):
-        for rank in range(1, len(results)):
-            left = [path.name for path in (ground / name / f"rank{rank}").rglob("*") if path.is_file()]
-            spoken = ["distilled.txt", "refused.txt", "spoken.txt", "taken.txt"] if name == "two" else []
-            assert sorted(left) == sorted(["results.pt", *spoken])
+@pytest.mark.parametrize("processes", PROCESSES)
+def test_only_the_first_process_writes_files(ground: Path, processes: str, request: pytest.FixtureRequest) -> None:
+    results: Results = request.getfixturevalue(processes)
+    for rank in range(1, len(results)):
+        left = [path.name for path in (ground / processes / f"rank{rank}").rglob("*") if path.is_file()]
+        spoken = ["distilled.txt", "refused.txt", "spoken.txt", "taken.txt"] if processes == "two" else []
+        assert sorted(left) == sorted(["results.pt", *spoken])
 
 
 def _until(there: Callable[[], bool], what: str) -> None:
@@ -359,17 +371,14 @@ def _until(there: Callable[[], bool], what: str) -> None:
 
 
 def test_a_process_reports_clearly_that_another_one_has_ended(ground: Path, tmp_path: Path) -> None:
-    survivor, victim = together(
-        2, "-m", "last", "train", "--quiet", "--config", ground / "long.yaml", "--output_root", tmp_path
-    )
-    _until(lambda: any(tmp_path.glob("run-*/checkpoints/last.pth")), "the first epoch")
-    victim.kill()
-    victim.communicate()
-    _, errors = survivor.communicate(timeout=PATIENCE_S)
-    assert survivor.returncode == 4, errors
-    assert errors.startswith("error: Another process of this training has ended")
-    assert "--resume" in errors
-    assert errors.count("\n") == 1
+    task = {"name": "long", "command": ["--quiet"], "fault": "death", "joins": True}
+    assert run_tasks(tmp_path, 2, [_with_config(ground, task)]) != ""  # of the process that is killed
+    assert not (tmp_path / "rank1" / "results.pt").exists()
+    survivor = result_of(tmp_path, 0)["long"]
+    assert survivor["code"] == 4, survivor["spoken"]
+    assert survivor["spoken"].startswith("error: Another process of this training has ended")
+    assert "--resume" in survivor["spoken"]
+    assert survivor["spoken"].count("\n") == 1
 
 
 def torchrun(ground: Path, output_root: Path, *arguments: str, launcher: Sequence[str] = ()) -> "subprocess.Popen[str]":

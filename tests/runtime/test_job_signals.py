@@ -16,11 +16,11 @@ from last.runs.folder import RunFolder
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no groups of processes")
 
 
-# One signal stands for the others, which a trainer without workers gets in `test_resume`.
+# One signal stands for the others, which a trainer without workers gets in `test_resume`, by default as well.
 @pytest.mark.parametrize(
     ("name", "code"),
     [
-        ("SIGTERM", 143),
+        pytest.param("SIGTERM", 143, marks=pytest.mark.long),
         pytest.param("SIGHUP", 129, marks=pytest.mark.slow),
         pytest.param("SIGINT", 130, marks=pytest.mark.slow),
     ],

@@ -12,7 +12,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 from unittest.mock import PropertyMock, patch
@@ -28,6 +28,7 @@ from last.data.loading.samplers import BatchIndices
 from last.evaluation.population_statistics import PopulationStatistics
 from last.experiments import run as experiment
 from last.experiments.config import resolve
+from last.models.cpu_kernels import fast_kernels
 from last.models.registry import build_model
 from last.runs.logbook import Logbook
 from last.runtime.distributed import joined, rank
@@ -150,11 +151,23 @@ def _end_of_time() -> Iterator[None]:
 
 
 @contextmanager
+def _death() -> Iterator[None]:
+    """Kill the second process in the middle of an epoch."""
+
+    def die(number: int, _batch: Batch) -> None:
+        if number == BATCHES_BEFORE_STOP and rank() == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    with _reading(die):
+        yield
+
+
+@contextmanager
 def _nothing() -> Iterator[None]:
     yield
 
 
-FAULTS = {"": _nothing, "bad clip": _bad_clip, "signal": _signal, "time": _end_of_time}
+FAULTS = {"": _nothing, "bad clip": _bad_clip, "signal": _signal, "time": _end_of_time, "death": _death}
 
 
 def train(task: Mapping[str, Any], output_root: Path) -> dict[str, Any]:
@@ -187,9 +200,9 @@ def command(task: Mapping[str, Any], output_root: Path) -> dict[str, Any]:
         teachers = [str(path) for pattern in task.get("teachers", []) for path in Path("/").glob(pattern[1:])]
         options = [option for teacher in teachers for option in ("--teacher", teacher)]
         program = "distill" if teachers else "train"
-        code = main(
-            [program, "--config", task["config"], "--output_root", str(output_root), *options, *task["command"]]
-        )
+        words = [program, "--config", task["config"], "--output_root", str(output_root), *options, *task["command"]]
+        with FAULTS[task.get("fault", "")]():
+            code = main(words)
         sys.stdout.flush()
         for number, old in zip((1, 2), kept, strict=True):
             os.dup2(old, number)
@@ -197,13 +210,17 @@ def command(task: Mapping[str, Any], output_root: Path) -> dict[str, Any]:
 
 
 def run_tasks(tasks: Path, folder: Path) -> None:
-    """Do the tasks with the other processes and write this one's results."""
+    """Do the tasks with the other processes and write this one's results.
+
+    The processes join before the first task, unless that is one of joining by itself, as commands do.
+    """
     torch.set_num_threads(1)
     own = folder / f"rank{rank()}"
     own.mkdir()
     results = {}
-    with joined(torch.device("cpu"), timeout_minutes=10):
-        for task in json.loads(tasks.read_text()):
+    todo = json.loads(tasks.read_text())
+    with nullcontext() if todo[0].get("joins") else joined(torch.device("cpu"), timeout_minutes=10):
+        for task in todo:
             do = command if "command" in task else train
             results[task["name"]] = do(task, own / task["name"])
     torch.save(results, own / "results.pt")
@@ -211,6 +228,7 @@ def run_tasks(tasks: Path, folder: Path) -> None:
 
 def run_in_each(size: int, tasks: Path, folder: Path) -> int:
     """Run the tasks in `size` forked processes, which share the imports; return 0 if all of them did."""
+    fast_kernels()  # which the commands import
     children = []
     for number in range(size):
         child = os.fork()

@@ -77,6 +77,7 @@ def test_a_model_reads_it(model: str) -> None:
     assert found.streams == ("joint", "velocity", "bone", "partner")
 
 
+@pytest.mark.long
 def test_an_exported_model_derives_it_alike(cli: Callable[..., Any], data_yaml: Path, tmp_path: Path) -> None:
     roots = ("--data_root", data_yaml.parent / "data", "--output_root", tmp_path / "runs")
     always = ("--model", "nano_e", "--dataset", data_yaml, "--epochs", 1, *roots)
