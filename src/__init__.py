@@ -1,4 +1,4 @@
-"""LAST: train, distil, evaluate and ship lightweight recognisers of human actions from 3D skeletons.
+"""LAST: train, distil, evaluate and ship lightweight recognisers of human actions from skeletons.
 
 Importing this package is cheap: what needs torch is loaded when it is first used.
 """

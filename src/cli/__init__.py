@@ -30,7 +30,7 @@ COMMANDS = {
     "predict": (".predict", "classify recordings with a checkpoint or an exported file"),
     "live": (".live", "recognise what several people do in a stream of frames"),
     "serve": (".serve", "serve an exported file over HTTP and WebSocket"),
-    "runs": (".runs", "list the runs with their results, compare or record some of them, or free what they take"),
+    "runs": (".runs", "list runs and their results, compare or record runs, or free disk space"),
     "synthesize": (".synthesize", "write synthetic raw recordings, to try everything without a download"),
     "demo": (".demo", "run the whole pipeline once: synthesize, preprocess, train, evaluate"),
     "benchmark": (".benchmark", "measure the speed of every part against a plain reference"),
@@ -127,7 +127,7 @@ def _overview() -> str:
     commands = "\n".join(f"  {name:<{width}}  {purpose}" for name, (_, purpose) in COMMANDS.items())
     return f"""usage: {program()} <command> [options]
 
-LAST trains, evaluates and exports lightweight models that recognise human actions from 3D skeletons.
+LAST trains, evaluates and exports lightweight models that recognise human actions from skeletons.
 
 commands:
 {commands}

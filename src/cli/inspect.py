@@ -62,7 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--write_ignore",
         type=Path,
         metavar="FILE",
-        help="also write the names of the clips that teach nothing or something false, for `preprocess --ignore FILE`",
+        help="also write the names of clips with a grave fault of their own, for `preprocess --ignore FILE`",
     )
     add_shared(parser, "--data_root", "--output_root", "--env")
     parser.epilog = examples(
@@ -220,11 +220,11 @@ def _write(inspection: Inspection, source: ClipSource, out: Path | None) -> None
 
 
 def _write_ignored(path: Path, inspection: Inspection, names: Sequence[str]) -> None:
-    """Write the clips that teach nothing, or something false, as a list for `preprocess --ignore`.
+    """Write the clips with a grave fault of their own as a list for `preprocess --ignore`.
 
     A single such clip is listed too. A fault of all clips is one of the set, and a list of all would be of no use.
     """
-    lines = ["# Clips that teach nothing, or something false, as `inspect` found them"]
+    lines = ["# Clips with a grave fault of their own, as `inspect` found them"]
     listed: set[int] = set()
     unlisted = 0
     for finding in inspection.findings:

@@ -57,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_shared(compare, "--env", "--output_root")
     record = _add_action(actions, "record", "Write small records of finished runs.", runs_record.EXAMPLES)
     runs_record.add_arguments(record)
-    clean = _add_action(actions, "clean", "Free what old runs and caches take.", runs_clean.EXAMPLES)
+    clean = _add_action(actions, "clean", "Show what can be deleted, and delete it.", runs_clean.EXAMPLES)
     runs_clean.add_arguments(clean)
 
 

@@ -73,6 +73,6 @@ def _refuse_few(split_by: str, values: int, where: str) -> None:
         noun = "clip" if split_by == "file" else split_by
         known = "" if split_by in ("file", "recording") else "known "
         raise UserError(
-            f"--split_by {split_by}: {where} {counted(values, f'{known}{noun}')}, and two at least are needed, of "
-            "which one tests. Divide by something else, such as --split_by file, or omit the option."
+            f"--split_by {split_by}: {where} {counted(values, f'{known}{noun}')}; at least two are needed, one "
+            "of them to test on. Divide by something else, such as --split_by file, or omit the option."
         )

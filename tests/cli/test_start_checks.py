@@ -87,7 +87,7 @@ def test_a_quarter_of_the_subjects_is_tested_or_one_of_few(
 
 
 def test_one_subject_of_a_prepared_set_is_refused_with_the_option_that_was_typed(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="--split_by subject: set has 1 known subject, and two at least") as refused:
+    with pytest.raises(UserError, match="--split_by subject: set has 1 known subject; at least two") as refused:
         choice_of("subject", store_of(tmp_path, (1, 1, 1)), DataConfig(name="set"))
     assert "--folds" not in str(refused.value)
 

@@ -181,7 +181,7 @@ def _refuse_number_of_classes(classes: Sequence[str], raw: Path) -> None:
     if len(classes) == 1:
         named = "The class folders are those directly in it. " if raw.is_dir() else ""
         raise UserError(
-            f"There is one class only in {raw}, {classes[0]!r}: two at least are needed to train. {named}Add clips of "
+            f"There is one class only in {raw}, {classes[0]!r}: at least two are needed to train. {named}Add clips of "
             "another movement, or of a class for everything else."
         )
     if len(classes) > MOST_CLASSES:
@@ -227,7 +227,7 @@ def _classes_of_intervals(config: DataConfig, tables: Sequence[Path]) -> list[st
     classes = sorted({name for name in targets if name is not None} - {*last})
     if len(classes) + len(last) < 2:
         raise UserError(
-            f"{tables[0]} has {counted(len(classes), 'class')}: two at least are needed to train. One alone can be "
+            f"{tables[0]} has {counted(len(classes), 'class')}: at least two are needed to train. One alone can be "
             "told from data.intervals.background."
         )
     return [*classes, *last]

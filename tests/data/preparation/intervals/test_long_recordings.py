@@ -324,4 +324,4 @@ def test_a_table_of_one_class_without_background_is_refused(
     monkeypatch.chdir(tmp_path)
     command = ["preprocess", "--format", "folder", "--raw", "raw", "--layout", "coco17", "--intervals", "t.csv"]
     assert main([*command, "--out", "out", "--set", "data.intervals.background=null"]) == 2
-    assert "two at least are needed" in capsys.readouterr().err
+    assert "at least two are needed" in capsys.readouterr().err
