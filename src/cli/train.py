@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..utils.config import MODEL_FILES
+from ..utils.dotted_keys import key_of
 from ..utils.errors import UserError
 from ..utils.program import program
 from ..utils.spread import MeanDeviation
@@ -108,7 +109,7 @@ def config_from(arguments: argparse.Namespace, further: Mapping[str, Any] | None
     if arguments.init_from == LATEST:
         arguments.init_from = str(checkpoint_of(arguments, LATEST))
     flags = {key: getattr(arguments, key) for key in _KEYS} | {"data.split": arguments.split, **(further or {})}
-    arguments.explicit_keys = [text.partition("=")[0].strip() for text in arguments.set]
+    arguments.explicit_keys = [*map(key_of, arguments.set)]
     arguments.explicit_keys += [key for key, value in flags.items() if value is not None]
     recipe = arguments.config
     if arguments.resume not in ("", "auto") and not recipe:

@@ -11,7 +11,7 @@ from ..data.store.protocols import divide
 from ..runs.resume import HARMLESS, covers
 from ..settings.distillation import CHOICES, DECIDING
 from ..settings.run import RunConfig
-from ..utils.dotted_keys import flatten
+from ..utils.dotted_keys import flatten, key_of
 from ..utils.errors import UserError
 from ..utils.names import file_name
 from .config import refuse_impossible_seeds, resolve
@@ -29,7 +29,6 @@ from .sweep_plan import (
     SweepSpec,
     config_of_run,
     configs_on_parts,
-    key_of,
     refuse_unused_distillation,
 )
 

@@ -10,13 +10,13 @@ from typing import Any
 from ..runs.resume import covers
 from ..settings.run import RunConfig
 from ..utils.config import YAML_ENDINGS, file_layer, named_layer, override_layer
-from ..utils.dotted_keys import set_nested
+from ..utils.dotted_keys import key_of, set_nested
 from ..utils.numbers import counted
 from ..utils.overlay import type_below
 from ..utils.program import program
 from ..utils.yaml_text import yaml_of
 from .search_plan import Candidate, Search
-from .sweep_plan import OF_ALL, key_of
+from .sweep_plan import OF_ALL
 from .sweep_results import METRIC, VariantResult
 
 RECIPE_FILE = "best.yaml"

@@ -11,7 +11,7 @@ from ..settings.distillation import CHOICES, DistillationConfig
 from ..settings.run import RunConfig
 from ..settings.splits import FoldChoice
 from ..tasks.measures import CLASSIFICATION
-from ..utils.dotted_keys import flatten
+from ..utils.dotted_keys import flatten, key_of
 from ..utils.errors import UserError
 from ..utils.names import file_name
 from .config import refuse_impossible_seeds, resolve
@@ -192,11 +192,6 @@ def config_of_run(config: RunConfig, folder: Path, seed: int, threads: int) -> R
     """Return the configuration of one run, in its own folder and in one process."""
     hardware = replace(config.hardware, num_workers=0, cpu_threads=config.hardware.cpu_threads or threads)
     return replace(config, seed=seed, output_root=str(folder), hardware=hardware)
-
-
-def key_of(setting: str) -> str:
-    """Return the key of a text `key=value`."""
-    return setting.partition("=")[0].strip()
 
 
 def refuse_unused_distillation(keys: Iterable[str], configs: Iterable[RunConfig], source: str) -> None:
