@@ -149,8 +149,6 @@ def plan_search(spec: SweepSpec, searched: Sequence[str], budget_hours: float) -
         UserError: a key or value is impossible, or set elsewhere too, or nothing but the number of epochs is searched.
     """
     refuse_impossible_seeds("--seeds", spec.seeds)
-    if len(set(spec.seeds)) != len(spec.seeds):
-        raise UserError(f"--seeds has a duplicate: {', '.join(map(str, spec.seeds))}.")
     texts = _by_key(searched, spec)
     lengths = _lengths(texts.pop(_EPOCHS)) if _EPOCHS in texts else []
     if not texts:

@@ -256,8 +256,8 @@ def _refuse_impossible_lists(spec: SequenceSpec) -> None:
     for option, values in named.items():
         if not values:
             raise UserError(f"{option} is empty. Leave it out for the default.")
-        if len(set(values)) != len(values):
-            raise UserError(f"{option} has a duplicate: {', '.join(map(str, values))}.")
+    if len(set(spec.students)) != len(spec.students):
+        raise UserError(f"--students has a duplicate: {', '.join(spec.students)}.")
     refuse_impossible_seeds("--seeds", spec.seeds)
     refuse_impossible_seeds("--teacher_seeds", spec.teacher_seeds)
     if spec.then_split and not spec.then:

@@ -78,8 +78,6 @@ def refuse_series(option: str, resume: str, seeds: Sequence[int]) -> None:
     Raises:
         UserError: a seed is named twice or impossible, or `resume` is a path.
     """
-    if len(set(seeds)) != len(seeds):
-        raise UserError(f"--seeds names a seed twice: {', '.join(map(str, seeds))}.")
     refuse_impossible_seeds("--seeds", seeds)
     if resume not in ("", "auto"):
         what = option.removeprefix("--").removesuffix("s")

@@ -217,10 +217,8 @@ def refuse_unused_distillation(keys: Iterable[str], configs: Iterable[RunConfig]
 
 
 def _refuse_impossible_lists(spec: SweepSpec) -> None:
-    named = {"--splits": spec.splits, "--seeds": spec.seeds}
-    for option, values in named.items():
-        if len(set(values)) != len(values):
-            raise UserError(f"{option} has a duplicate: {', '.join(map(str, values))}.")
+    if len(set(spec.splits)) != len(spec.splits):
+        raise UserError(f"--splits has a duplicate: {', '.join(spec.splits)}.")
     refuse_impossible_seeds("--seeds", spec.seeds)
     if len({name.casefold() for name in spec.variants}) != len(spec.variants):
         names = ", ".join(spec.variants)
