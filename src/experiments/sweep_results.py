@@ -16,6 +16,7 @@ from ..evaluation.predictions_file import FILE, evaluation_folder, read_recognis
 from ..runs.folder import SWEEP_FILE, RunFolder
 from ..runs.history import newest_run
 from ..tasks.measures import CLASSIFICATION
+from ..utils.dotted_keys import value_at
 from ..utils.errors import UserError
 from ..utils.files import write_json, write_text
 from ..utils.numbers import counted
@@ -66,7 +67,7 @@ class Outcome:
     @property
     def hours(self) -> float:
         """Return the core-hours of a run that is done: its training time, times its CPU threads."""
-        threads = int(self.config.get("hardware", {}).get("cpu_threads") or self.run.config.hardware.cpu_threads or 1)
+        threads = int(value_at(self.config, "hardware.cpu_threads") or self.run.config.hardware.cpu_threads or 1)
         return float(self.summary.get("train_seconds", 0.0)) * threads / 3600
 
     @property
