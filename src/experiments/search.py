@@ -135,7 +135,7 @@ def _next_step(
         waiting = [run for run in runs if (run.folder, run.seed) not in ended]
         return _Step(waiting[:jobs]) if waiting and left_s else None
     done = {stage.epochs: epochs_done(stage.plan.runs) for stage in stages}
-    costs = Costs(seconds, jobs, len(search.own.parts), done)
+    costs = Costs(seconds, jobs, len(search.parts), done)
     rungs = _planned(search, costs, left_s)
     chosen: Sequence[Candidate] = search.candidates.first(rungs[0].candidates) if rungs else []
     for number, rung in enumerate(rungs):

@@ -110,6 +110,11 @@ class Search:
         return self.candidates.own
 
     @property
+    def parts(self) -> list[str]:
+        """Return the names of the parts of the data on which every candidate is trained, in their order."""
+        return list(self.own.parts)
+
+    @property
     def title(self) -> str:
         """Return the model and the data set of the recipe's own settings."""
         return next(iter(self.own.parts.values())).title

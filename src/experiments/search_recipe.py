@@ -66,7 +66,7 @@ def recipe_text(search: Search, best: Candidate, epochs: int, result: VariantRes
     values["epochs"] = search.lengths[-1]
     files = [f"--{name} FILE" for name in ("model", "dataset") if str(getattr(spec, name)).endswith(YAML_ENDINGS)]
     command = " ".join([f"{program()} train --config {RECIPE_FILE}", *files])
-    parts = ", ".join(search.own.parts)
+    parts = ", ".join(search.parts)
     return (
         f"# {command}\n#\n# The best of a search on {parts}: {METRIC.title} {result.together.text()} there, after "
         f"{counted(epochs, 'epoch')}. On the test part\n# of the data set it is not yet measured.\n{yaml_of(values)}"
