@@ -144,15 +144,13 @@ def train_and_show(config: "RunConfig", arguments: argparse.Namespace, command: 
         return _exit_code(result)
     if result.stopped is not None:
         show_pictures(result.run.path)
-        again = f"{program()} {command} --resume {shlex.quote(str(result.run.path))}"
+        here = f"{program()} {command} --resume {shlex.quote(str(result.run.path))}"
+        elsewhere = f"{program()} {command} --resume latest"
         if file is not None:
-            again = "the same command with --resume auto"
-        say(f"To resume: {again}")
+            here = elsewhere = "the same command with --resume auto"
+        say(f"To resume: {here}")
         if config.environment == "kaggle":
-            again = (
-                "the same command with --resume auto" if file is not None else f"{program()} {command} --resume latest"
-            )
-            say(f"In another session, with the output of this one attached: {again}")
+            say(f"In another session, with the output of this one attached: {elsewhere}")
         return _exit_code(result)
     if file is not None:
         _show_series(results)
