@@ -96,7 +96,7 @@ def _beside(dataset: str, environment: Layer, chosen: Sequence[Layer]) -> list[L
     folder = Path(dataset).absolute().parent
     if not dataset.endswith(YAML_ENDINGS) or not names or not (folder / names[-1] / HEADER_FILE).exists():
         return []
-    return [Layer(dataset, {"input_roots": [str(folder / names[-1]), *environment.values.get("input_roots", [])]})]
+    return [Layer(dataset, {"input_roots": [str(folder / names[-1]), *(environment.values.get("input_roots") or [])]})]
 
 
 def _merged(family: str, layers: Sequence[Layer], unreadable: Sequence[str]) -> RunConfig:
