@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import NormalDist, median
 from typing import Any
 
-from ..evaluation.paired import LEVEL
+from ..evaluation.intervals import LEVEL
 from ..runs.folder import SEARCH_FILE
 from ..utils.files import write_json, write_text
 from ..utils.names import file_name

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..evaluation.paired import LEVEL, Difference, paired_difference
+from ..evaluation.intervals import LEVEL
+from ..evaluation.paired import Difference, paired_difference
 from ..evaluation.predictions_file import FILE, evaluation_folder, read_recognised
 from ..runs.folder import SWEEP_FILE, RunFolder
 from ..runs.history import newest_run
