@@ -8,12 +8,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..runs.history import LATEST
 from ..utils.config import MODEL_FILES
 from ..utils.dotted_keys import key_of
 from ..utils.errors import UserError
 from ..utils.program import program
 from ..utils.spread import MeanDeviation
-from .folders import LATEST, checkpoint_of, run_to_resume
+from .folders import checkpoint_of, run_to_resume
 from .options import GivenOnce, add_shared, examples, hours, numbers
 from .split_options import add_fold_option, add_split_options, fold_choice
 from .terminal import progress, propose, say, table
