@@ -12,11 +12,11 @@ from typing import Any
 from ..evaluation.intervals import LEVEL
 from ..runs.folder import SEARCH_FILE
 from ..utils.files import write_json, write_text
+from ..utils.markdown import markdown_table
 from ..utils.names import file_name
 from ..utils.numbers import counted
 from .search_plan import MOST_CANDIDATES, Search
 from .search_recipe import RECIPE_FILE, recipe_text, train_command
-from .series import markdown_table
 from .sweep_plan import BASELINE, SweepPlan
 from .sweep_results import (
     DIVERGED,

@@ -128,12 +128,6 @@ def _differ(before: Any, now: Any, *, of_names: bool = True) -> bool:
     return any(_differ(before[key], now[key], of_names=False) for key in before.keys() & now.keys())
 
 
-def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a table in Markdown."""
-    lines = [columns, ["---"] * len(columns), *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |" for cells in lines)
-
-
 def _aggregate(results: Sequence[Result]) -> dict[str, Any]:
     """Return the results of all runs with means and standard deviations, and over different parts pooled ones."""
     names = results[0].run.read_measures().figures()

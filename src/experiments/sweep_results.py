@@ -20,9 +20,9 @@ from ..tasks.measures import CLASSIFICATION
 from ..utils.dotted_keys import value_at
 from ..utils.errors import UserError
 from ..utils.files import write_json, write_text
+from ..utils.markdown import markdown_table
 from ..utils.numbers import counted
 from ..utils.spread import MeanDeviation
-from .series import markdown_table
 from .sweep_plan import BASELINE, SweepPlan, SweepRun
 
 DONE, STOPPED, PENDING, DIVERGED, FAILED = "done", "stopped", "pending", "diverged", "failed"
