@@ -37,14 +37,8 @@ COMMANDS = {
     "cost": (".cost", "measure the models: parameters, multiply-adds, memory, latency"),
     "doctor": (".doctor", "check the installation, and list data and runs and what is missing"),
 }
-_PRINT_THEIR_RESULT = (
-    "predict",
-    "runs",
-    "cost",
-    "doctor",
-    "benchmark",
-    "split",
-)  # they print their result; the others write it to files
+# They print their result; the others write it to files, and `inspect` unless it prints JSON.
+_PRINT_THEIR_RESULT = ("predict", "live", "runs", "cost", "doctor", "benchmark", "split")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -79,13 +73,19 @@ def _guarded(arguments: list[str]) -> int:
 
 def _report_lost_output(problem: OSError | ValueError, code: int, arguments: list[str]) -> int:
     """Report that output was lost and return the exit code: that of the command, if its result is in files."""
-    output_is_result = arguments[:1] == [] or arguments[0] not in COMMANDS or arguments[0] in _PRINT_THEIR_RESULT
-    output_is_result = output_is_result or not {"-h", "--help"}.isdisjoint(arguments)
+    output_is_result = _is_printed(arguments)
     if reader_left(problem):  # as with `head`, which is no error
         return code or (141 if output_is_result else 0)
     kind = "error" if output_is_result else "warning"
     print(f"{kind}: Part of the output could not be written to stdout: {reason_for(problem)}.", file=sys.stderr)
     return code or (2 if output_is_result else 0)
+
+
+def _is_printed(arguments: list[str]) -> bool:
+    """Return whether the result of a command is what it prints."""
+    if not arguments or arguments[0] not in COMMANDS or not {"-h", "--help"}.isdisjoint(arguments):
+        return True
+    return arguments[0] in _PRINT_THEIR_RESULT or (arguments[0] == "inspect" and "--json" in arguments)
 
 
 def _run(arguments: list[str]) -> int:

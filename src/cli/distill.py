@@ -3,9 +3,10 @@
 import argparse
 from typing import Any
 
+from ..runs.history import LATEST
 from ..utils.errors import UserError
 from . import train
-from .folders import LATEST, checkpoint_of
+from .folders import checkpoint_of
 from .options import count, examples, numbers
 
 NEEDS = ("torch",)

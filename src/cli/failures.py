@@ -28,8 +28,7 @@ from ..utils.program import install_command
 from ..utils.signals import ENDING_SIGNALS, is_ignored
 
 _STOPPED = {HungUp: 129, Terminated: 143}
-# as they are imported
-REQUIRED = ("numpy", "yaml", "rich")
+REQUIRED = ("numpy", "yaml", "rich")  # as they are imported
 
 
 def report_error(error: BaseException, program: str) -> int:

@@ -15,11 +15,6 @@ if TYPE_CHECKING:
     from ..inspection.clip_source import Sought
     from ..settings.data import DataConfig
 
-__all__ = [
-    "CHECKPOINT_HELP", "LATEST", "checkpoint_of", "results_folder", "root_folders_of", "run_to_resume", "sought_by",
-    "store_of",
-]  # fmt: skip
-
 _log = logging.getLogger(__name__)
 
 CHECKPOINT_HELP = "a run's folder, for its last epoch; a checkpoint; or `latest`, for the newest run"

@@ -41,13 +41,14 @@ _HEADINGS = {
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's options to its parser."""
     add_sought(parser)
-    parser.add_argument(
+    written = parser.add_mutually_exclusive_group()
+    written.add_argument(
         "--out",
         type=Path,
         metavar="FILE",
         help="the page (.html) or the data (.json) to write (default: ./inspect-NAME.html and .json)",
     )
-    parser.add_argument("--json", action="store_true", help="print the inspection as JSON and write no file")
+    written.add_argument("--json", action="store_true", help="print the inspection as JSON and write no file")
     parser.add_argument(
         "--minutes",
         type=float,

@@ -8,11 +8,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..runs.history import LATEST
 from ..utils.config import MODEL_FILES
+from ..utils.dotted_keys import key_of
 from ..utils.errors import UserError
 from ..utils.program import program
 from ..utils.spread import MeanDeviation
-from .folders import LATEST, checkpoint_of, run_to_resume
+from .folders import checkpoint_of, run_to_resume
 from .options import GivenOnce, add_shared, examples, hours, numbers
 from .split_options import add_fold_option, add_split_options, fold_choice
 from .terminal import progress, propose, say, table
@@ -108,7 +110,7 @@ def config_from(arguments: argparse.Namespace, further: Mapping[str, Any] | None
     if arguments.init_from == LATEST:
         arguments.init_from = str(checkpoint_of(arguments, LATEST))
     flags = {key: getattr(arguments, key) for key in _KEYS} | {"data.split": arguments.split, **(further or {})}
-    arguments.explicit_keys = [text.partition("=")[0].strip() for text in arguments.set]
+    arguments.explicit_keys = [*map(key_of, arguments.set)]
     arguments.explicit_keys += [key for key, value in flags.items() if value is not None]
     recipe = arguments.config
     if arguments.resume not in ("", "auto") and not recipe:
@@ -143,15 +145,13 @@ def train_and_show(config: "RunConfig", arguments: argparse.Namespace, command: 
         return _exit_code(result)
     if result.stopped is not None:
         show_pictures(result.run.path)
-        again = f"{program()} {command} --resume {shlex.quote(str(result.run.path))}"
+        here = f"{program()} {command} --resume {shlex.quote(str(result.run.path))}"
+        elsewhere = f"{program()} {command} --resume latest"
         if file is not None:
-            again = "the same command with --resume auto"
-        say(f"To resume: {again}")
+            here = elsewhere = "the same command with --resume auto"
+        say(f"To resume: {here}")
         if config.environment == "kaggle":
-            again = (
-                "the same command with --resume auto" if file is not None else f"{program()} {command} --resume latest"
-            )
-            say(f"In another session, with the output of this one attached: {again}")
+            say(f"In another session, with the output of this one attached: {elsewhere}")
         return _exit_code(result)
     if file is not None:
         _show_series(results)

@@ -20,7 +20,7 @@ _FIXED_WITH_FEATURES = (
 
 def distillation_rules(before: "DistillationConfig", now: "DistillationConfig") -> ResumeRules:
     """Return the rules for a run with the settings `before` that is resumed with those `now`."""
-    unused = () if any(each.teachers or each.peers for each in (before, now)) else ("distillation",)
+    unused = () if before.learns_from_others or now.learns_from_others else ("distillation",)
     with_features = _FIXED_WITH_FEATURES if before.method == "features" else ()
     return ResumeRules((*HARMLESS, *unused), (*_FIXED, *with_features))
 

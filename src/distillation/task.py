@@ -248,11 +248,9 @@ def distillation(
         source = CachedTeachers(outputs, live.clip_shapes, data.sampler.indices, run_context.device)
     known, share = None, 1.0
     if config.distillation.unlabelled and config.label_fraction < 1:
-        known, share = (
-            torch.zeros(len(data.source.store), dtype=torch.bool),
-            len(data.labelled) / len(data.sampler.indices),
-        )
+        known = torch.zeros(len(data.source.store), dtype=torch.bool)
         known[torch.from_numpy(data.labelled)] = True
+        share = len(data.labelled) / len(data.sampler.indices)
     class_weights = weights_of_classes(config.class_weights, data)
     return Distillation(
         model, config, source, teachers, known=known, known_share=share, class_weights=class_weights, unseen=unseen

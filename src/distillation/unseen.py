@@ -29,6 +29,7 @@ from ..runs.shipped_weights import is_shipped
 from ..settings.data import DataConfig, ProtocolConfig
 from ..settings.run import RunConfig
 from ..utils.errors import UserError
+from ..utils.names import first_few
 from ..utils.numbers import counted
 from ..utils.program import program
 from .teachers import Teacher
@@ -172,8 +173,7 @@ def _refuse_known(
     if not len(known):
         return
     store = data.source.store
-    names = [str(name) for name in store.clips["name"][known[:_SHOWN]]]
-    shown = ", ".join(names) + (", ..." if len(known) > _SHOWN else "")
+    shown = first_few([str(name) for name in store.clips["name"][known]], _SHOWN)
     raise UserError(
         f"distillation.unseen_only: of {counted(len(data.sampler.indices), 'training clip')}, {len(known):,} "
         f"({shown}) have no teacher that was not trained on them. {_remedy(teachers, about, parts, store)}"

@@ -69,7 +69,7 @@ def _other_clips(first: TestedModel, other: TestedModel) -> str:
     if alone := [name for name in own if name not in others] or [name for name in others if name not in own]:
         return (
             f"{other.path} is tested on {counted(len(others), 'clip')}, {first.path} on {len(own)}; {alone[0]} is "
-            + ("tested by one of them alone")
+            "tested by one of them alone"
         )
     return f"the labels of {next(name for name in own if own[name] != others[name])} differ"
 

@@ -14,6 +14,7 @@ from ..plots.figures import draws_or_warns
 from ..tasks.measures import Metric
 from ..utils.errors import UserError
 from ..utils.files import make_folder
+from ..utils.names import first_few
 from ..utils.numbers import counted
 from ..utils.progress import SILENT, Progress
 from ..version import __version__
@@ -33,6 +34,8 @@ from .tested import TestedModel, open_tested, use_statistics
 from .unusable_clips import NOT_RECOGNISED, warn_about_unusable
 
 _log = logging.getLogger(__name__)
+
+_CLASSES_NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -140,10 +143,10 @@ def _warn_about_classes(first: TestedModel) -> None:
     labels = first.store.clips["label"][first.indices]
     if untrained := first.untrained() & set(labels.tolist()):
         clips = int(np.isin(labels, list(untrained)).sum())
-        names = ", ".join(first.classes[label] for label in sorted(untrained)[:3])
+        names = first_few([first.classes[label] for label in sorted(untrained)], _CLASSES_NAMED)
         _log.warning(
             f"{counted(clips, 'tested clip')} of {counted(len(untrained), 'class')} without any training clip "
-            f"({names}{' ...' if len(untrained) > 3 else ''}): they can hardly be recognised."
+            f"({names}): they can hardly be recognised."
         )
 
 

@@ -232,11 +232,14 @@ def _classes(content: PageContent, details: Details) -> dict[str, Any]:
             names[result.index], result.clips, estimate.accuracy, estimate.problem, result.precision, other
         )
 
-    ordered = sorted(
-        content.metrics.per_class, key=lambda each: (each.accuracy is None, each.accuracy or 0.0, each.index)
-    )
+    ordered = _least_recognised_first(content.metrics)
     rows = [row(result) for result in ordered[:_MOST_CLASSES]]
     return {"classes": rows, "classes_left_out": len(ordered) - len(rows)}
+
+
+def _least_recognised_first(metrics: Metrics) -> list[ClassResult]:
+    """Return the classes in the order of their accuracies, those without clips last."""
+    return sorted(metrics.per_class, key=lambda each: (each.accuracy is None, each.accuracy or 0.0, each.index))
 
 
 def _confusions(metrics: Metrics, class_names: Sequence[str], details: Details) -> dict[str, Any]:
@@ -246,10 +249,9 @@ def _confusions(metrics: Metrics, class_names: Sequence[str], details: Details) 
     kept = order[:_MOST_CELLS].tolist()
     classes = len(counts)
     cells = [[*divmod(cell, classes), int(counts.flat[cell])] for cell in kept]
-    worst = sorted(metrics.per_class, key=lambda each: (each.accuracy is None, each.accuracy or 0.0, each.index))
     orders = {
         "class": list(range(classes)),
-        "accuracy": [each.index for each in worst],
+        "accuracy": [each.index for each in _least_recognised_first(metrics)],
         "alike": confused_together(counts),
     }
     clips = [each.clips for each in metrics.per_class]

@@ -11,9 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..utils.errors import UserError
+from .intervals import DRAWS, LEVEL
 
-DRAWS = 2000
-LEVEL = 0.95
 BETTER, WORSE, UNDECIDED = "better", "worse", "undecided"
 
 

@@ -4,9 +4,6 @@ import csv
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ..runs.folder import RunFolder
 from ..utils.errors import UserError
 
@@ -32,11 +29,3 @@ def read_recognised(path: Path) -> Mapping[str, bool]:
     if not found:
         raise UserError(f"{path} has no clips. Remove it, and evaluate the run again.")
     return dict(sorted(found.items()))
-
-
-def on_common_clips(
-    first: Mapping[str, bool], second: Mapping[str, bool]
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Return which of the clips that both runs were tested on were recognised by each, (N,)."""
-    names = [name for name in first if name in second]
-    return np.array([first[name] for name in names], np.bool_), np.array([second[name] for name in names], np.bool_)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..runtime.distributed import ALONE, World
+from ..utils.names import first_few
 from ..utils.numbers import counted
 
 _log = logging.getLogger(__name__)
@@ -90,9 +91,9 @@ class UnusableClips:
 
 def warn_about_unusable(names: Sequence[str], consequence: str) -> None:
     """Warn about clips by name, with the consequence."""
-    shown = ", ".join(names[:_NAMES_SHOWN]) + (" ..." if len(names) > _NAMES_SHOWN else "")
     clips = f"{counted(len(names), 'clip')} {'has' if len(names) == 1 else 'have'}"
     _log.warning(
-        f"{clips} values that no model can take (not finite, too large, or no body): {shown}. Such clips "
-        f"{consequence}. Check their recordings, and whether data.min_confidence leaves no joint of them."
+        f"{clips} values that no model can take (not finite, too large, or no body): "
+        f"{first_few(names, _NAMES_SHOWN)}. Such clips {consequence}. Check their recordings, and "
+        "whether data.min_confidence leaves no joint of them."
     )

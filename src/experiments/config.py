@@ -96,7 +96,7 @@ def _beside(dataset: str, environment: Layer, chosen: Sequence[Layer]) -> list[L
     folder = Path(dataset).absolute().parent
     if not dataset.endswith(YAML_ENDINGS) or not names or not (folder / names[-1] / HEADER_FILE).exists():
         return []
-    return [Layer(dataset, {"input_roots": [str(folder / names[-1]), *environment.values.get("input_roots", [])]})]
+    return [Layer(dataset, {"input_roots": [str(folder / names[-1]), *(environment.values.get("input_roots") or [])]})]
 
 
 def _merged(family: str, layers: Sequence[Layer], unreadable: Sequence[str]) -> RunConfig:
@@ -308,6 +308,8 @@ def _sections(layers: Sequence[Layer], name: str) -> list[Mapping[str, Any]]:
 
 
 def refuse_impossible_seeds(option: str, seeds: Sequence[int]) -> None:
-    """Refuse seeds that torch does not accept, before anything is trained; `option` is where they were given."""
+    """Refuse seeds that torch does not accept, and one that is named twice; `option` is where they were given."""
+    if len(set(seeds)) != len(seeds):
+        raise UserError(f"{option} has a duplicate: {', '.join(map(str, seeds))}.")
     if impossible := [seed for seed in seeds if not 0 <= seed <= LARGEST_SEED]:
         raise UserError(f"{option}: {impossible[0]} should be 0 to {LARGEST_SEED}.")

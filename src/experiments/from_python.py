@@ -68,13 +68,20 @@ def train(
         UserError: the data are missing, a key is unknown, a value is invalid, or a file cannot be written.
         TrainingDiverged: losses, gradients or scores are not finite.
     """
-    flags = {name: str(value) if isinstance(value, Path) else value for name, value in keys.items()}
-    nulls = [f"{key}=null" for key, value in (settings or {}).items() if value is None]  # a flag of None is not given
-    if twice := sorted(flags.keys() & (settings or {}).keys()):
+    settings = settings or {}
+    if twice := sorted(keys.keys() & settings.keys()):
         raise UserError(f"{', '.join(twice)}: given as an argument and in `settings`. Give each once.")
-    flags |= settings or {}
+    nulls = [f"{key}=null" for key, value in settings.items() if value is None]  # a flag of None is not given
+    flags = {key: _plain(value) for key, value in {**keys, **settings}.items()}
     resolved = resolve(model=str(model), dataset=str(dataset), recipe=str(config), overrides=nulls, flags=flags)
     result = experiment.train(resolved, str(resume), progress, explicit_keys=[*flags])
     if result.stopped is not None:
         result.stopped.raise_signal()
     return TrainedRun(result.run.path, result.summary)
+
+
+def _plain(value: Any) -> Any:
+    """Return a value of a configuration with texts for paths, also for those in lists."""
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    return str(value) if isinstance(value, Path) else value

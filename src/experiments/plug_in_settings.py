@@ -40,22 +40,22 @@ def with_plug_in_settings(config: RunConfig, layers: Sequence[Layer]) -> tuple[R
         config: what `layers` make.
         layers: the lowest first, the last two those of the command; problems name them.
     """
-    plug_ins = _PlugIns(layers)
-    chosen = plug_ins.chosen
+    plug_ins, augment, distillation = _PlugIns(layers), config.data.augment, config.distillation
+    chosen, named = plug_ins.chosen, plug_ins.named
+    task = chosen("task", "task_settings", config.task, TASKS.find)
+    optimizer = chosen("optimizer", "optimizer_settings", config.optimizer, get_optimizer)
+    metrics = named("metrics", config.metrics, get_metric)
+    added = named("data.augment.added", augment.added, get_augmentation)
+    streams = named("model.added_streams", config.model.added_streams, get_stream)
+    method = chosen("distillation.method", "distillation.method_settings", distillation.method, find_method)
     completed = replace(
         config,
-        task_settings=chosen("task", "task_settings", config.task, TASKS.find),
-        optimizer_settings=chosen("optimizer", "optimizer_settings", config.optimizer, get_optimizer),
-        metrics=plug_ins.named("metrics", config.metrics, get_metric),
-    )
-    added = plug_ins.named("data.augment.added", config.data.augment.added, get_augmentation)
-    streams = plug_ins.named("model.added_streams", config.model.added_streams, get_stream)
-    learned = chosen("distillation.method", "distillation.method_settings", config.distillation.method, find_method)
-    completed = replace(
-        completed,
-        data=replace(config.data, augment=replace(config.data.augment, added=added)),
+        task_settings=task,
+        optimizer_settings=optimizer,
+        metrics=metrics,
+        data=replace(config.data, augment=replace(augment, added=added)),
         model=replace(config.model, added_streams=streams),
-        distillation=replace(config.distillation, method_settings=learned),
+        distillation=replace(distillation, method_settings=method),
     )
     return completed, plug_ins.problems
 

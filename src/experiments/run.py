@@ -100,7 +100,7 @@ def train(
     recipe = _recipe(
         config.task,
         config.metrics,
-        is_distilled=bool(config.distillation.teachers or config.distillation.peers),
+        is_distilled=config.distillation.learns_from_others,
         has_weights=config.class_weights != "none",
     )
     device = choose_device(config.device, device_index())

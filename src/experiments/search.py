@@ -17,9 +17,9 @@ from .run import EndCallback
 from .search_budget import Costs, Rung, described, plan_rungs
 from .search_plan import Candidate, Search, refuse_unsuitable_clips
 from .search_results import Stage, Standing, read_stages, write_search
-from .sweep import Job, epochs_done, refuse_other_settings, train_jobs
+from .sweep import Job, epochs_done, epochs_of, refuse_other_settings, train_jobs
 from .sweep_plan import BASELINE, SweepRun
-from .sweep_results import DIVERGED, DONE, PENDING, STOPPED, Outcome
+from .sweep_results import DIVERGED, DONE, PENDING, STOPPED, Outcome, outcome_of
 
 _log = logging.getLogger(__name__)
 
@@ -135,7 +135,7 @@ def _next_step(
         waiting = [run for run in runs if (run.folder, run.seed) not in ended]
         return _Step(waiting[:jobs]) if waiting and left_s else None
     done = {stage.epochs: epochs_done(stage.plan.runs) for stage in stages}
-    costs = Costs(seconds, jobs, len(search.own.parts), done)
+    costs = Costs(seconds, jobs, len(search.parts), done)
     rungs = _planned(search, costs, left_s)
     chosen: Sequence[Candidate] = search.candidates.first(rungs[0].candidates) if rungs else []
     for number, rung in enumerate(rungs):
@@ -178,10 +178,11 @@ def _train(step: _Step, jobs: int, clock: _Clock, progress: Progress, on_end: En
     """
     began, hours = time.monotonic(), max(clock.left_s, _SHORTEST_S) / 3600  # 0 would be no limit
     runs = [replace(run, config=replace(run.config, max_hours=hours)) for run in step.runs]
-    left_s = [(run.config.epochs - epochs_done([run])) * step.seconds_per_epoch for run in runs]
+    done = [epochs_of(outcome_of(run)) for run in runs]
+    left_s = [(run.config.epochs - epochs) * step.seconds_per_epoch for run, epochs in zip(runs, done, strict=True)]
     todo = [Job(run, began, on_end, expected, step.reserved_s) for run, expected in zip(runs, left_s, strict=True)]
-    total, before = sum(run.config.epochs for run in runs), epochs_done(runs)
-    with progress.task(f"schedules of {runs[0].config.epochs}", total, "epochs", before=before) as bar:
+    total = sum(run.config.epochs for run in runs)
+    with progress.task(f"schedules of {runs[0].config.epochs}", total, "epochs", before=sum(done)) as bar:
         for _ in train_jobs(todo, jobs, runs, bar):
             pass
 

@@ -48,10 +48,8 @@ def _draw_panel(axes: "Axes", search: Search, standing: Standing, setting: Searc
     """Draw the results of all candidates by one setting, a colour for each length of the schedule."""
     for stage in standing.stages:
         colour = _COLOURS[search.lengths.index(stage.epochs) % len(_COLOURS)]
-        points = _points(search, stage, setting)
-        axes.plot(
-            *zip(*points, strict=True), "o", color=colour, label=counted(stage.epochs, "epoch")
-        ) if points else None
+        if points := _points(search, stage, setting):
+            axes.plot(*zip(*points, strict=True), "o", color=colour, label=counted(stage.epochs, "epoch"))
         own = stage.results[0].together
         if own.known:
             axes.axhline(own.mean, color=colour, linewidth=1.0, linestyle=(0, (4, 3)), zorder=0)

@@ -11,10 +11,10 @@ from ..data.store.protocols import divide
 from ..runs.resume import HARMLESS, covers
 from ..settings.distillation import CHOICES, DECIDING
 from ..settings.run import RunConfig
-from ..utils.dotted_keys import flatten
+from ..utils.dotted_keys import flatten, key_of
 from ..utils.errors import UserError
 from ..utils.names import file_name
-from .config import refuse_impossible_seeds, resolve
+from .config import refuse_impossible_seeds
 from .folds import with_split
 from .run import store_of
 from .search_budget import ladder, ladder_between
@@ -27,9 +27,9 @@ from .sweep_plan import (
     SweepPlan,
     SweepRun,
     SweepSpec,
+    computed_text,
     config_of_run,
     configs_on_parts,
-    key_of,
     refuse_unused_distillation,
 )
 
@@ -110,6 +110,11 @@ class Search:
         return self.candidates.own
 
     @property
+    def parts(self) -> list[str]:
+        """Return the names of the parts of the data on which every candidate is trained, in their order."""
+        return list(self.own.parts)
+
+    @property
     def title(self) -> str:
         """Return the model and the data set of the recipe's own settings."""
         return next(iter(self.own.parts.values())).title
@@ -150,8 +155,6 @@ def plan_search(spec: SweepSpec, searched: Sequence[str], budget_hours: float) -
         UserError: a key or value is impossible, or set elsewhere too, or nothing but the number of epochs is searched.
     """
     refuse_impossible_seeds("--seeds", spec.seeds)
-    if len(set(spec.seeds)) != len(spec.seeds):
-        raise UserError(f"--seeds has a duplicate: {', '.join(map(str, spec.seeds))}.")
     texts = _by_key(searched, spec)
     lengths = _lengths(texts.pop(_EPOCHS)) if _EPOCHS in texts else []
     if not texts:
@@ -167,14 +170,7 @@ def plan_search(spec: SweepSpec, searched: Sequence[str], budget_hours: float) -
 
     def value_of(key: str, text: str) -> Any:
         try:
-            config = resolve(
-                model=spec.model,
-                dataset=spec.dataset,
-                environment=spec.environment,
-                recipe=spec.recipe,
-                overrides=[*spec.settings, f"{key}={text}"],
-                flags=spec.flags,
-            )
+            config = spec.resolved([*spec.settings, f"{key}={text}"], spec.flags)
         except UserError as error:
             problems = [each.removeprefix("--set: ").removeprefix(f"{key}: ") for each in error.problems]
             raise UserError(f"--search {key}: {' '.join(problems) or error}") from error
@@ -195,13 +191,9 @@ def refuse_unsuitable_clips(search: Search) -> None:
     Raises:
         UserError: a part trains or tests with such clips or is empty, or the data are missing.
     """
-    spec = search.spec
-    recipe = resolve(model=spec.model, dataset=spec.dataset, environment=spec.environment, recipe=spec.recipe)
-    own = with_split(recipe, None).data
-    first = next(iter(search.own.parts.values()))
-    store = store_of(first)
-    clips = store.clips
-    reported = set(divide(clips, own).test.tolist())
+    own = with_split(search.spec.resolved(), None).data
+    store = store_of(next(iter(search.own.parts.values())))
+    reported = set(divide(store.clips, own).test.tolist())
     for part, config in search.own.parts.items():
         parts = divided_with_warnings(store, config.data)
         used = {*parts.train.tolist(), *(parts.test.tolist() if config.validation != "split" else ())}
@@ -263,7 +255,7 @@ def _lengths(text: str) -> list[int]:
 
 def _draw_candidates(own: Candidate, settings: Sequence[SearchedSetting], spec: SweepSpec) -> Iterator[Candidate]:
     """Yield the candidates, each with other settings than those before; combinations that contradict are left out."""
-    seen = {_computed(own)}
+    seen = {computed_text(own.parts)}
     missed, refusal = 0, None
     for values in draw(settings):
         if missed == _DRAWS_WITHOUT_A_NEW_ONE or len(seen) > MOST_CANDIDATES:
@@ -275,14 +267,9 @@ def _draw_candidates(own: Candidate, settings: Sequence[SearchedSetting], spec: 
             refusal = error
             continue
         found = Candidate(f"c{len(seen):03}", values, parts)
-        if _computed(found) not in seen:
-            seen.add(_computed(found))
+        if (text := computed_text(parts)) not in seen:
+            seen.add(text)
             missed = 0
             yield found
     if len(seen) == 1 and refusal is not None:
         raise refusal
-
-
-def _computed(candidate: Candidate) -> str:
-    """Return a text that is the same for candidates that compute the same."""
-    return repr([sorted(flatten(asdict(config)).items()) for config in candidate.parts.values()])

@@ -10,13 +10,13 @@ from typing import Any
 from ..runs.resume import covers
 from ..settings.run import RunConfig
 from ..utils.config import YAML_ENDINGS, file_layer, named_layer, override_layer
-from ..utils.dotted_keys import set_nested
+from ..utils.dotted_keys import key_of, set_nested
 from ..utils.numbers import counted
 from ..utils.overlay import type_below
 from ..utils.program import program
 from ..utils.yaml_text import yaml_of
 from .search_plan import Candidate, Search
-from .sweep_plan import OF_ALL, key_of
+from .sweep_plan import OF_ALL
 from .sweep_results import METRIC, VariantResult
 
 RECIPE_FILE = "best.yaml"
@@ -66,7 +66,7 @@ def recipe_text(search: Search, best: Candidate, epochs: int, result: VariantRes
     values["epochs"] = search.lengths[-1]
     files = [f"--{name} FILE" for name in ("model", "dataset") if str(getattr(spec, name)).endswith(YAML_ENDINGS)]
     command = " ".join([f"{program()} train --config {RECIPE_FILE}", *files])
-    parts = ", ".join(search.own.parts)
+    parts = ", ".join(search.parts)
     return (
         f"# {command}\n#\n# The best of a search on {parts}: {METRIC.title} {result.together.text()} there, after "
         f"{counted(epochs, 'epoch')}. On the test part\n# of the data set it is not yet measured.\n{yaml_of(values)}"

@@ -9,25 +9,25 @@ from pathlib import Path
 from statistics import NormalDist, median
 from typing import Any
 
-from ..evaluation.paired import LEVEL
+from ..evaluation.intervals import LEVEL
 from ..runs.folder import SEARCH_FILE
 from ..utils.files import write_json, write_text
+from ..utils.markdown import markdown_table
 from ..utils.names import file_name
 from ..utils.numbers import counted
 from .search_plan import MOST_CANDIDATES, Search
 from .search_recipe import RECIPE_FILE, recipe_text, train_command
-from .series import markdown_table
 from .sweep_plan import BASELINE, SweepPlan
 from .sweep_results import (
     DIVERGED,
     FAILED,
     METRIC,
-    MOST_PARTS_SHOWN,
     STOPPED,
     Outcome,
     VariantResult,
     compare,
     read_outcomes,
+    shown_parts,
 )
 
 OWN = "recipe"  # how the recipe's own settings are named in tables
@@ -101,7 +101,7 @@ def read_stages(search: Search) -> list[Stage]:
     """
     stages = []
     for epochs in search.lengths:
-        begun = {name for part in search.own.parts for name in _begun(search.folder / file_name(part), epochs)}
+        begun = {name for part in search.parts for name in _begun(search.folder / file_name(part), epochs)}
         if not begun:
             continue
         numbers = [int(name[1:]) for name in begun if name != BASELINE]
@@ -125,8 +125,8 @@ def _begun(folder: Path, epochs: int) -> Iterator[str]:
 def columns(search: Search) -> list[str]:
     """Return the titles of the table's columns."""
     keys = [each.key for each in search.settings]
-    parts = [f"{part} %" for part in search.own.parts] if _shows_parts(search) else []
-    together = "all parts %" if len(search.own.parts) > 1 else f"{METRIC.title} %"
+    parts = [f"{part} %" for part in shown_parts(search.parts)]
+    together = "all parts %" if len(search.parts) > 1 else f"{METRIC.title} %"
     difference = f"difference [{LEVEL:.0%} interval]"
     return ["candidate", *keys, "epochs", "seeds", *parts, together, difference, "core-hours"]
 
@@ -150,13 +150,13 @@ def rows(search: Search, standing: Standing, most: int | None = None) -> list[li
 
 def _row(search: Search, stage: Stage, result: VariantResult) -> list[str]:
     values = search.candidate(result.variant).values
-    parts = [result.of_parts[part].text() for part in search.own.parts] if _shows_parts(search) else []
+    parts = [result.of_parts[part].text() for part in shown_parts(search.parts)]
     known = result.together.known
     return [
         _shown_name(result.variant),
         *(values.get(each.key, "") for each in search.settings),
         str(stage.epochs),
-        str(result.runs[0] // len(search.own.parts)),
+        str(result.runs[0] // len(search.parts)),
         *parts,
         result.together.text() if known else stage.problem(result.variant) or "-",
         result.difference.text() if result.difference else "",
@@ -166,10 +166,6 @@ def _row(search: Search, stage: Stage, result: VariantResult) -> list[str]:
 
 def _shown_name(name: str) -> str:
     return OWN if name == BASELINE else name
-
-
-def _shows_parts(search: Search) -> bool:
-    return 1 < len(search.own.parts) <= MOST_PARTS_SHOWN
 
 
 # --- what is said about it
@@ -265,7 +261,7 @@ def write_search(search: Search, standing: Standing) -> None:
 
 
 def _markdown(search: Search, standing: Standing) -> str:
-    title = f"# Search for {search.title}: {', '.join(search.own.parts)}"
+    title = f"# Search for {search.title}: {', '.join(search.parts)}"
     searched = [f"- `{each.text()}`" for each in search.settings]
     problems = [
         f"- {each.run.title}, {stage.epochs} epochs: {each.text()}"

@@ -15,7 +15,8 @@ from ..runs.resume import HARMLESS
 from ..runtime.distributed import World, device_index, joined
 from ..runtime.precision import choose_device
 from ..runtime.stop_requests import Stop, StopWatch
-from ..utils.dotted_keys import flatten
+from ..settings.distillation import teachers_in
+from ..utils.dotted_keys import value_at
 from ..utils.errors import ReportedElsewhere, UserError
 from ..utils.files import copy_files, make_folder
 from ..utils.locks import sole_writer
@@ -140,7 +141,7 @@ def _refuse_lost_teachers(plan: Plan) -> None:
     for step in plan.steps:
         for seed in step.seeds if step.role == DISTILLED else ():
             found = find_step_run(step, seed)
-            recorded = flatten(found[1]).get("distillation.teachers", []) if found else []
+            recorded = teachers_in(found[1]) if found else []
             lost = [run for each in recorded if not (run := _teacher_run(step, each)).is_dir()]
             if lost:
                 raise UserError(
@@ -171,7 +172,7 @@ def _differences(step: SequenceStep, started_with: Mapping[str, Any], seed: int)
     ignored = (*HARMLESS, *resume_rules.HARMLESS, *_FILLED_IN, *(() if step.role == DISTILLED else ("distillation",)))
     pairs = changed_values(started_with, step.run_config(seed), ignored)
     if step.role == DISTILLED:
-        teachers = [_teacher_name(step, path) for path in flatten(started_with).get("distillation.teachers", [])]
+        teachers = [_teacher_name(step, path) for path in teachers_in(started_with)]
         if teachers != step.config.distillation.teachers:
             pairs["teachers"] = teachers, step.config.distillation.teachers
     return [f"{key} was {old!r}, is {new!r} now" for key, (old, new) in pairs.items()]
@@ -179,10 +180,10 @@ def _differences(step: SequenceStep, started_with: Mapping[str, Any], seed: int)
 
 def _teacher_name(step: SequenceStep, checkpoint: str) -> str:
     """Return the name in the plan of the teacher whose checkpoint a run names, or the checkpoint if it is unknown."""
-    teacher = flatten(read_config_or_warn(RunFolder(_teacher_run(step, checkpoint))))
+    teacher = read_config_or_warn(RunFolder(_teacher_run(step, checkpoint)))
     if not teacher:
         return checkpoint
-    return teacher_name(teacher.get("model.name", ""), teacher.get("seed", 0))
+    return teacher_name(value_at(teacher, "model.name") or "", teacher.get("seed", 0))
 
 
 def _teacher_run(step: SequenceStep, checkpoint: str) -> Path:

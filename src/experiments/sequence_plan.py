@@ -8,6 +8,7 @@ from typing import Any
 from ..runs.teacher_output_files import OUTPUT_FOLDER
 from ..settings.run import RunConfig
 from ..tasks.measures import CLASSIFICATION
+from ..utils.dotted_keys import key_of
 from ..utils.errors import UserError
 from .config import refuse_impossible_seeds, resolve
 from .folds import with_split
@@ -207,7 +208,7 @@ def _resolve(
         "distillation.cache": "",
     }
     if not is_distilled:
-        settings = [text for text in settings if not _key(text).startswith("distillation.")]
+        settings = [text for text in settings if not key_of(text).startswith("distillation.")]
     try:
         config = resolve(
             model=model,
@@ -215,7 +216,7 @@ def _resolve(
             environment=spec.environment,
             recipe=spec.recipe,
             overrides=settings,
-            flags={key: value for key, value in flags.items() if key not in map(_key, own)},
+            flags={key: value for key, value in flags.items() if key not in map(key_of, own)},
         )
     except UserError as error:
         raise UserError(f"{model}, with --set and {option}: {error}" if own else str(error)) from error
@@ -231,10 +232,6 @@ def _with_own_folder(folder: Path, step: SequenceStep) -> SequenceStep:
 
 def _folder_name(step: SequenceStep) -> str:
     return f"{step.config.data.name}-{step.config.data.split}"
-
-
-def _key(setting: str) -> str:
-    return setting.partition("=")[0].strip()
 
 
 def _refuse_other_clips(teacher: RunConfig, student: RunConfig) -> None:
@@ -259,8 +256,8 @@ def _refuse_impossible_lists(spec: SequenceSpec) -> None:
     for option, values in named.items():
         if not values:
             raise UserError(f"{option} is empty. Leave it out for the default.")
-        if len(set(values)) != len(values):
-            raise UserError(f"{option} has a duplicate: {', '.join(map(str, values))}.")
+    if len(set(spec.students)) != len(spec.students):
+        raise UserError(f"--students has a duplicate: {', '.join(spec.students)}.")
     refuse_impossible_seeds("--seeds", spec.seeds)
     refuse_impossible_seeds("--teacher_seeds", spec.teacher_seeds)
     if spec.then_split and not spec.then:
@@ -276,9 +273,9 @@ def _refuse_equal_names(students: Sequence[str]) -> None:
 def _refuse_reserved_keys(spec: SequenceSpec) -> None:
     """Refuse settings that the sequence sets itself, which would have no effect."""
     settings = [*spec.settings, *spec.teacher_settings, *spec.student_settings]
-    for key in map(_key, settings):
+    for key in map(key_of, settings):
         if key in _RESERVED:
             raise UserError(f"{key}=... has no effect: in a sequence it is set by {_RESERVED[key]}.")
-    for key in map(_key, spec.teacher_settings):
+    for key in map(key_of, spec.teacher_settings):
         if key.startswith("distillation."):
             raise UserError(f"--teacher_set {key}: teachers train without distillation. Use --student_set or --set.")

@@ -11,9 +11,9 @@ from ..runs.history import FoundRun, newest_run
 from ..tasks.measures import CLASSIFICATION
 from ..utils.config import MODEL_FILES
 from ..utils.files import write_json, write_text
+from ..utils.markdown import markdown_table
 from ..utils.spread import MeanDeviation, finite_or_none
 from .sequence_plan import ALONE, DISTILLED, TARGETS, TEACHER, Plan, SequenceStep
-from .series import markdown_table
 
 PLANNED, PENDING, RUNNING = "planned", "pending", "running"
 DONE, STOPPED, DIVERGED = "done", "stopped", "diverged"

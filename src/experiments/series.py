@@ -78,8 +78,6 @@ def refuse_series(option: str, resume: str, seeds: Sequence[int]) -> None:
     Raises:
         UserError: a seed is named twice or impossible, or `resume` is a path.
     """
-    if len(set(seeds)) != len(seeds):
-        raise UserError(f"--seeds names a seed twice: {', '.join(map(str, seeds))}.")
     refuse_impossible_seeds("--seeds", seeds)
     if resume not in ("", "auto"):
         what = option.removeprefix("--").removesuffix("s")
@@ -128,12 +126,6 @@ def _differ(before: Any, now: Any, *, of_names: bool = True) -> bool:
     if of_names and before.keys() != now.keys():
         return True
     return any(_differ(before[key], now[key], of_names=False) for key in before.keys() & now.keys())
-
-
-def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a table in Markdown."""
-    lines = [columns, ["---"] * len(columns), *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |" for cells in lines)
 
 
 def _aggregate(results: Sequence[Result]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from ..data.store.reader import Store
 from ..data.store.recordings import recordings_of
 from ..settings.data import DataConfig
 from ..settings.run import RunConfig
+from ..utils.dotted_keys import set_nested
 from ..utils.numbers import counted
 from ..utils.yaml_text import yaml_of
 
@@ -199,10 +200,6 @@ def recipe_text(suggestions: Sequence[Suggestion], head: str) -> str:
     """Return a recipe, with `head` and the reason of each key as comments."""
     tree: dict[str, Any] = {}
     for each in suggestions:
-        *above, last = each.key.split(".")
-        inner = tree
-        for part in above:
-            inner = inner.setdefault(part, {})
-        inner[last] = each.value
+        set_nested(tree, each.key.split("."), each.value)
     reasons = [f"# {each.key}: {each.reason}" for each in suggestions]
     return "\n".join([*(f"# {line}".rstrip() for line in head.splitlines()), "#", *reasons, yaml_of(tree)])

@@ -13,7 +13,7 @@ from ..data.store.reader import Store
 from ..evaluation.evaluate import evaluate
 from ..evaluation.predictions_file import evaluation_folder
 from ..evaluation.request import EvalRequest
-from ..runs.folder import runs_in
+from ..runs.folder import RunFolder, runs_in
 from ..runs.resume import HARMLESS
 from ..runtime.stop_requests import StopWatch
 from ..utils.errors import TrainingDiverged, UserError
@@ -150,7 +150,8 @@ def _train_all(plan: SweepPlan, jobs: int, progress: Progress, on_end: EndCallba
         return
     began = time.monotonic()
     todo = [Job(run, began, on_end) for run in waiting]
-    with progress.task("training", plan.epochs, "epochs", before=epochs_done(plan.runs)) as bar:
+    before = sum(map(epochs_of, outcomes))
+    with progress.task("training", plan.epochs, "epochs", before=before) as bar:
         for _ in train_jobs(todo, jobs, plan.runs, bar):
             write_results(plan, read_outcomes(plan))
 
@@ -189,8 +190,13 @@ def _advancing(runs: Sequence[SweepRun], bar: Progress) -> Callable[[], None]:
 
 
 def epochs_done(runs: Sequence[SweepRun]) -> int:
-    """Return the number of finished epochs of runs, from the logbooks in their folders."""
+    """Return the number of finished epochs in the folders of runs, also of other seeds; no configuration is read."""
     return sum(_lines(run.logbook) for folder in {each.folder for each in runs} for run in runs_in(folder))
+
+
+def epochs_of(outcome: Outcome) -> int:
+    """Return the number of finished epochs of one run."""
+    return 0 if outcome.folder is None else _lines(RunFolder(outcome.folder).logbook)
 
 
 def _lines(path: Path) -> int:

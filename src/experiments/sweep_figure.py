@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..evaluation.paired import BETTER, LEVEL, WORSE
+from ..evaluation.intervals import LEVEL
+from ..evaluation.paired import BETTER, WORSE
 from ..plots import figures
 from ..tasks.measures import CLASSIFICATION
 from .sweep_results import VariantResult

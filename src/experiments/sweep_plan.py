@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from ..runs.resume import covers
-from ..settings.data import DataConfig
 from ..settings.distillation import CHOICES, DistillationConfig
 from ..settings.run import RunConfig
 from ..settings.splits import FoldChoice
 from ..tasks.measures import CLASSIFICATION
-from ..utils.dotted_keys import flatten
+from ..utils.dotted_keys import flatten, key_of
 from ..utils.errors import UserError
 from ..utils.names import file_name
 from .config import refuse_impossible_seeds, resolve
@@ -56,6 +55,21 @@ class SweepSpec:
     settings: Sequence[str] = ()
     flags: Mapping[str, Any] = field(default_factory=dict)
     threads: int = 1
+
+    def resolved(self, settings: Sequence[str] = (), flags: Mapping[str, Any] | None = None) -> RunConfig:
+        """Return the configuration of the training with some settings and flags, without those of all runs.
+
+        Raises:
+            UserError: a file is missing, a key is unknown or a value impossible.
+        """
+        return resolve(
+            model=self.model,
+            dataset=self.dataset,
+            environment=self.environment,
+            recipe=self.recipe,
+            overrides=settings,
+            flags=flags,
+        )
 
 
 @dataclass(frozen=True)
@@ -147,7 +161,7 @@ def plan_sweep(spec: SweepSpec) -> SweepPlan:
         for part in configs[BASELINE]
         for variant, config in ((each, parts[part]) for each, parts in configs.items())
     ]
-    own = resolve(model=spec.model, dataset=spec.dataset, environment=spec.environment, recipe=spec.recipe).data.split
+    own = spec.resolved().data.split
     choosing_on_it = first.validation != "split" and own in configs[BASELINE]
     return SweepPlan(folder, runs, variants, own if choosing_on_it else "", spec)
 
@@ -163,23 +177,15 @@ def configs_on_parts(spec: SweepSpec, settings: Sequence[str], source: str) -> d
     flags = {key: value for key, value in spec.flags.items() if key not in own}
 
     def on(split: str) -> RunConfig:
-        return resolve(
-            model=spec.model,
-            dataset=spec.dataset,
-            environment=spec.environment,
-            recipe=spec.recipe,
-            overrides=[*spec.settings, *settings],
-            flags={**flags, "data.split": split or None},
-        )
+        return spec.resolved([*spec.settings, *settings], {**flags, "data.split": split or None})
 
     try:
         splits = spec.splits or (() if spec.folds else ("",))
         configs = [with_split(on(split), None) for split in splits]
         if spec.folds is not None:
-            config = on("")
-            choice = spec.folds
-            folds: list[DataConfig] = fold_settings(config, choice)
-            configs += [replace(config, data=data) for data in (folds[choice.fold - 1 :][:1] if choice.fold else folds)]
+            config, fold = on(""), spec.folds.fold
+            folds = fold_settings(config, spec.folds)
+            configs += [replace(config, data=data) for data in (folds[fold - 1 :][:1] if fold else folds)]
     except UserError as error:
         raise (UserError(f"{source}: {error}") if settings else error) from error
     for config in configs:
@@ -188,15 +194,15 @@ def configs_on_parts(spec: SweepSpec, settings: Sequence[str], source: str) -> d
     return {config.data.split: config for config in configs}
 
 
+def computed_text(parts: Mapping[str, RunConfig]) -> str:
+    """Return a text that is the same for settings that compute the same; `parts` are their configurations by part."""
+    return repr([sorted(flatten(asdict(config)).items()) for config in parts.values()])
+
+
 def config_of_run(config: RunConfig, folder: Path, seed: int, threads: int) -> RunConfig:
     """Return the configuration of one run, in its own folder and in one process."""
     hardware = replace(config.hardware, num_workers=0, cpu_threads=config.hardware.cpu_threads or threads)
     return replace(config, seed=seed, output_root=str(folder), hardware=hardware)
-
-
-def key_of(setting: str) -> str:
-    """Return the key of a text `key=value`."""
-    return setting.partition("=")[0].strip()
 
 
 def refuse_unused_distillation(keys: Iterable[str], configs: Iterable[RunConfig], source: str) -> None:
@@ -222,10 +228,8 @@ def refuse_unused_distillation(keys: Iterable[str], configs: Iterable[RunConfig]
 
 
 def _refuse_impossible_lists(spec: SweepSpec) -> None:
-    named = {"--splits": spec.splits, "--seeds": spec.seeds}
-    for option, values in named.items():
-        if len(set(values)) != len(values):
-            raise UserError(f"{option} has a duplicate: {', '.join(map(str, values))}.")
+    if len(set(spec.splits)) != len(spec.splits):
+        raise UserError(f"--splits has a duplicate: {', '.join(spec.splits)}.")
     refuse_impossible_seeds("--seeds", spec.seeds)
     if len({name.casefold() for name in spec.variants}) != len(spec.variants):
         names = ", ".join(spec.variants)
@@ -255,7 +259,7 @@ def _refuse_equal(configs: Mapping[str, Mapping[str, RunConfig]]) -> None:
     """Refuse a variant that computes the same as the baseline or as another variant."""
     seen: dict[str, str] = {}
     for name, parts in configs.items():
-        text = repr([sorted(flatten(asdict(config)).items()) for config in parts.values()])
+        text = computed_text(parts)
         if text in seen:
             raise UserError(f"The variants {seen[text]} and {name} have the same settings. Leave one of them out.")
         seen[text] = name

@@ -11,22 +11,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..evaluation.paired import LEVEL, Difference, paired_difference
+from ..evaluation.intervals import LEVEL
+from ..evaluation.paired import Difference, paired_difference
 from ..evaluation.predictions_file import FILE, evaluation_folder, read_recognised
 from ..runs.folder import SWEEP_FILE, RunFolder
 from ..runs.history import newest_run
 from ..tasks.measures import CLASSIFICATION
+from ..utils.dotted_keys import value_at
 from ..utils.errors import UserError
 from ..utils.files import write_json, write_text
+from ..utils.markdown import markdown_table
 from ..utils.numbers import counted
 from ..utils.spread import MeanDeviation
-from .series import markdown_table
 from .sweep_plan import BASELINE, SweepPlan, SweepRun
 
 DONE, STOPPED, PENDING, DIVERGED, FAILED = "done", "stopped", "pending", "diverged", "failed"
 METRIC = CLASSIFICATION.primary_metric
 _FINAL = f"final_{METRIC.name}"
-MOST_PARTS_SHOWN = 3  # of more parts only what they have together is shown
+_MOST_PARTS_SHOWN = 3  # of more parts only what they have together is shown
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ class Outcome:
     @property
     def hours(self) -> float:
         """Return the core-hours of a run that is done: its training time, times its CPU threads."""
-        threads = int(self.config.get("hardware", {}).get("cpu_threads") or self.run.config.hardware.cpu_threads or 1)
+        threads = int(value_at(self.config, "hardware.cpu_threads") or self.run.config.hardware.cpu_threads or 1)
         return float(self.summary.get("train_seconds", 0.0)) * threads / 3600
 
     @property
@@ -206,27 +208,28 @@ def _rows(
 
 def columns(plan: SweepPlan) -> list[str]:
     """Return the titles of the table's columns."""
-    parts = plan.parts if 1 < len(plan.parts) <= MOST_PARTS_SHOWN else []
+    parts = [f"{part} %" for part in shown_parts(plan.parts)]
     together = f"{METRIC.title} %" if len(plan.parts) == 1 else "all parts %"
-    return ["variant", *(f"{part} %" for part in parts), together, *_DIFFERENCE_COLUMNS]
-
-
-_DIFFERENCE_COLUMNS = (f"difference [{LEVEL:.0%} interval]", "verdict", "runs", "core-hours")
+    return ["variant", *parts, together, f"difference [{LEVEL:.0%} interval]", "verdict", "runs", "core-hours"]
 
 
 def row(plan: SweepPlan, result: VariantResult) -> list[str]:
     """Return the cells of a variant."""
-    parts = plan.parts if 1 < len(plan.parts) <= MOST_PARTS_SHOWN else []
     difference = result.difference
     return [
         result.variant,
-        *(result.of_parts[part].text() for part in parts),
+        *(result.of_parts[part].text() for part in shown_parts(plan.parts)),
         result.together.text(),
         difference.text() if difference else "-" if result.variant != BASELINE else "",
         difference.verdict if difference else "",
         "{} of {}".format(*result.runs),
         f"{result.hours:.2g}",
     ]
+
+
+def shown_parts(parts: Sequence[str]) -> Sequence[str]:
+    """Return the parts that have a column of their own."""
+    return parts if 1 < len(parts) <= _MOST_PARTS_SHOWN else []
 
 
 def notes(plan: SweepPlan, results: Sequence[VariantResult]) -> list[str]:

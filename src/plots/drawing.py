@@ -20,7 +20,6 @@ MARGIN = 1.12  # half the width of the picture in radii of the scene
 EYE_DISTANCE = 8.0  # in radii of the scene
 LIMB_SHARE = 0.03  # thickness of a limb in units of the body's height
 GRID_LINES = 7
-SIDES = ("left", "right", "trunk")
 FACE = ("nose", "eye", "ear", "mouth")
 HALO_WIDTH, HALO_DEPTH = 1.5, 0.08  # below each limb: its width in limbs, and how far it is behind it, in radii
 HEAD_WIDTH = 2.8  # in limbs

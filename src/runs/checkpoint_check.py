@@ -101,9 +101,8 @@ def _integer(least: int, most: int = _LARGEST) -> _Check:
 
 def _number(least: float, most: float = math.inf) -> _Check:
     def check(value: Any) -> str:
-        return (
-            "" if _is_number(value) and least <= value <= most else f" is {_describe(value)}, not a number from {least}"
-        )
+        fits = _is_number(value) and least <= value <= most
+        return "" if fits else f" is {_describe(value)}, not a number from {least}"
 
     return check
 

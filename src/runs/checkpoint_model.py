@@ -76,17 +76,16 @@ def refuse_other_sizes(checkpoint: Checkpoint, origin: str) -> None:
     """Refuse a checkpoint whose weights do not fit its configuration, before a model of that size is built.
 
     Raises:
-        UserError: it is not.
+        UserError: its weights are of other sizes.
     """
     config = checkpoint.config
     if not checkpoint.task_measures.classifies:
         return  # another task may have another model than the configuration's classifier
-    if sum(getattr(config.model, "blocks", [])) <= len(checkpoint.model):  # each block has at least one tensor
-        with torch.device("meta"):
-            model = build_model(config.model, len(checkpoint.classes), config.data.skeleton)
-        _refuse_other_shapes(model.state_dict(), checkpoint.model, origin)
-        return
-    raise UserError(f"{origin} is damaged: its model has fewer blocks than its configuration.")
+    if sum(getattr(config.model, "blocks", [])) > len(checkpoint.model):  # each block has at least one tensor
+        raise UserError(f"{origin} is damaged: its model has fewer blocks than its configuration.")
+    with torch.device("meta"):
+        model = build_model(config.model, len(checkpoint.classes), config.data.skeleton)
+    _refuse_other_shapes(model.state_dict(), checkpoint.model, origin)
 
 
 def facts_of(checkpoint: Checkpoint) -> ModelFacts:

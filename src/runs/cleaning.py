@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..settings.distillation import teachers_in
 from ..utils.errors import UserError
 from ..utils.files import reason
 from ..utils.leftovers import abandoned
@@ -299,10 +300,7 @@ def _teachers_of(run: RunFolder) -> list[Path]:
         config = run.read_config()
     except (UserError, OSError):
         return []
-    section = config.get("distillation")
-    named = section.get("teachers") if isinstance(section, dict) else None
-    texts = [each for each in named if isinstance(each, str)] if isinstance(named, list) else []
-    return [place for each in texts for place in places_of_teacher(run.path, each)]
+    return [place for each in teachers_in(config) for place in places_of_teacher(run.path, each)]
 
 
 # --- files and folders

@@ -298,9 +298,7 @@ def _atomic_folder(folder: Path) -> Iterator[Path]:
         with temporary_folder(folder) as hidden:
             yield hidden
             folder.mkdir(exist_ok=True)
-            for path in sorted(
-                hidden.iterdir(), key=lambda each: each.name == RunFolder.CONFIG
-            ):  # which makes it a run
+            for path in sorted(hidden.iterdir(), key=lambda each: each.name == RunFolder.CONFIG):  # it makes it a run
                 path.replace(folder / path.name)
     except OSError as error:
         raise write_error(folder, error) from error

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shlex
 from collections.abc import Collection, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
@@ -16,6 +17,7 @@ from ..utils.errors import Unwritable, UserError
 from ..utils.foreign_text import short
 from ..utils.overlay import takes_away, type_at
 from ..utils.root_folders import outermost, writable
+from ..utils.yaml_text import inline
 from .checkpoint import Checkpoint, checkpoint_bytes, parse_checkpoint, read_checkpoint
 from .checkpoint_files import most_advanced_checkpoint, readable_checkpoints
 from .folder import RunFolder
@@ -289,14 +291,14 @@ def _refuse_changes(
 
 
 def _setting(key: str, now: RunConfig) -> str:
-    """Return the text for `--set` that gives a key the value of a configuration, which may lack it."""
+    """Return the text for `--set`, as typed in a shell, that gives a key the value of a configuration, if it has it."""
     values = flatten(asdict(now))
     mapping = next((each for each in mappings_of_names(now) if covers([each], key)), "")
     if key in values or not mapping:
-        return f"{key}={'null' if values.get(key) is None else values[key]}"
+        return shlex.quote(f"{key}={inline(values.get(key))}")
     if mapping in values or not takes_away(type_at(RunConfig, mapping)):
         return f"{mapping}={{}}"
-    return f"{mapping}.{key.removeprefix(f'{mapping}.').partition('.')[0]}=null"
+    return shlex.quote(f"{mapping}.{key.removeprefix(f'{mapping}.').partition('.')[0]}=null")
 
 
 def _log_changes(before: RunConfig, now: RunConfig, changed: Collection[str]) -> None:

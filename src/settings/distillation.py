@@ -86,6 +86,11 @@ class DistillationConfig:
                 "each, or none for equal weights."
             )
 
+    @property
+    def learns_from_others(self) -> bool:
+        """Tell whether a student learns from teachers or peers."""
+        return bool(self.teachers or self.peers)
+
     def has_effect(self, name: str) -> bool:
         """Tell whether a key changes what is learned, with the teachers, peers and method that there are."""
         if name in CHOICES:

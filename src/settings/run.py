@@ -180,11 +180,11 @@ class RunConfig:
     def used_label_smoothing(self) -> float:
         """Return the label smoothing of the cross-entropy: that of distillation, if there is one and it is in use."""
         how = self.distillation
-        own = how.label_smoothing if how.teachers or how.peers else None
+        own = how.label_smoothing if how.learns_from_others else None
         return self.label_smoothing if own is None else own
 
     @property
-    def end(self) -> "EndOfRun":
+    def end(self) -> EndOfRun:
         """Return when the run ends."""
         return EndOfRun(self.epochs, self.early_stopping.patience, self.test_every)
 

@@ -154,7 +154,7 @@ def measure_scores(scores: Tensor, labels: Tensor) -> TestOutput:
     """
     unusable = has_no_score(scores)
     logs = scores.clamp(min=torch.finfo(scores.dtype).tiny).log()
-    losses = nn.functional.nll_loss(logs, labels, reduction="none")
+    losses = functional.nll_loss(logs, labels, reduction="none")
     hits, predicted_classes = _hits(scores, labels)
     return TestOutput(torch.where(unusable, 0.0, losses).sum() / len(labels), hits, unusable, predicted_classes)
 

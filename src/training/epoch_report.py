@@ -17,7 +17,7 @@ from ..tasks.task import Task
 from ..utils.errors import TrainingDiverged
 from ..utils.numbers import counted
 from .epoch_metrics import EpochFigures
-from .guard import counts_by_cause
+from .guard import CAUSES, counts_by_cause
 from .train_state import TrainState
 
 _log = logging.getLogger(__name__)
@@ -79,9 +79,8 @@ def epoch_line(row: Mapping[str, Any], epochs: int, better: bool, measures: Meas
         others = {f"{part}_{metric.name}": title for part, title in _OTHER_TESTS.items()}
         parts += [f"{title} {metric.text(row[column])}" for column, title in others.items() if column in row]
     parts += [f"{row['clips_per_second']:,.0f} clips/s", f"{row['seconds']:.1f} s"]
-    causes = [f"{row[f'skipped_{cause}']} {cause}" for cause in ("inputs", "losses", "gradients")]
-    causes = [each for each in causes if not each.startswith("0 ")]
-    if causes:
+    counts = {cause: row[f"skipped_{cause}"] for cause in CAUSES}
+    if causes := [f"{count} {cause}" for cause, count in counts.items() if count]:
         parts.append(f"skipped for bad {' and '.join(causes)}")
     return "  ".join(parts + (["best"] if better else []))
 
@@ -91,7 +90,7 @@ def refuse_no_result(row: Mapping[str, Any], part: str, measures: Measures, has_
 
     Args:
         row: the row of the last epoch.
-        part: the prefix of the columns of the primary_metric test.
+        part: the prefix of the columns of the reported weights' test.
         measures: the metrics of the task.
         has_best: whether an epoch had finite scores.
 

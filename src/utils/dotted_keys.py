@@ -30,6 +30,11 @@ def mappings_of_names(config: Any, prefix: str = "") -> list[str]:
     return found
 
 
+def key_of(assignment: str) -> str:
+    """Return the dotted key of a text `key=value`."""
+    return assignment.partition("=")[0].strip()
+
+
 def value_at(tree: Mapping[str, Any], key: str) -> Any:
     """Return the value at a dotted key in nested mappings, None if there is none."""
     value: Any = tree

@@ -35,8 +35,6 @@ _WANTED = {  # type of pydantic's error -> what the value should have been
     "zero_or": "0, or at least {lowest}",
     "lengths": "a list of {lengths} elements",
 }
-
-
 _TYPE_NAMES: dict[Any, str] = {
     Any: "any value",
     bool: "true or false",
@@ -240,13 +238,13 @@ def _shown(found: Any, values: Any, path: Sequence[int | str], *, is_whole: bool
         values, path: the layer, and the position of the field; pydantic changes names that are not texts.
         is_whole: whether `found` is the whole value, not an element of it.
     """
-    if not (is_whole and isinstance(found, str)):
-        for name in path:
-            if not isinstance(values, Mapping) or name not in values:
-                return found.value if isinstance(found, Scalar) else found
-            values = values[name]
-        return values
-    return found
+    if is_whole and isinstance(found, str):
+        return found
+    for name in path:
+        if not isinstance(values, Mapping) or name not in values:
+            return found.value if isinstance(found, Scalar) else found
+        values = values[name]
+    return values
 
 
 def _at(tree: Any, path: Sequence[int | str]) -> Any:
@@ -288,8 +286,8 @@ def _wrong_type(annotation: Any, value: Any, wrong: Any) -> str:
     """Return the problem of a value of another type; `wrong` is the part of it that pydantic refused."""
     advice = ""
     if annotation is not bool and isinstance(wrong, str):
-        advice = ", without quotes" if is_number(wrong) else advice
-        advice = ", in decimal digits" if not advice and _OTHER_NUMBER.fullmatch(wrong) else advice
+        other = ", in decimal digits" if _OTHER_NUMBER.fullmatch(wrong) else ""
+        advice = ", without quotes" if is_number(wrong) else other
     wanted = f"should be {_type_name(annotation)}"
     return f"no value is given, and it {wanted}{advice}." if value is None else f"{short(value)} {wanted}{advice}."
 
@@ -339,10 +337,8 @@ def _type_name(annotation: Any) -> str:
     if origin is Literal:
         return "text"
     if origin in (UnionType, Union):
-        lists_last = sorted(
-            parts, key=lambda part: _type_name(part).startswith("a list")
-        )  # their elements are named last
-        return " or ".join("nothing" if part is type(None) else _type_name(part) for part in lists_last)
+        names = ["nothing" if part is type(None) else _type_name(part) for part in parts]
+        return " or ".join(sorted(names, key=lambda name: name.startswith("a list")))  # their elements are named last
     if origin is list:
         return f"a list, each element {_type_name(parts[0])}"
     if origin is dict:

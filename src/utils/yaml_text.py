@@ -4,6 +4,7 @@ PyYAML parses a text into events, with libyaml if available; this module builds 
 features are therefore reported as written in the text, and no more is built than the text contains.
 """
 
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -81,6 +82,16 @@ def parse_with_texts(text: str) -> tuple[Any, Any]:
 def yaml_of(values: Any) -> str:
     """Return dicts, lists and plain values as YAML, one line per value, for `parse_yaml`."""
     return str(yaml.dump(values, Dumper=_Writer, default_flow_style=False, allow_unicode=True, sort_keys=False))
+
+
+def inline(value: Any) -> str:
+    """Return a plain value as YAML in one line, without quotes where it needs none."""
+    try:
+        if isinstance(value, str) and parse_yaml(value) == value:
+            return value
+    except ValueError:  # it has another meaning, or none, without quotes
+        pass
+    return json.dumps(value, ensure_ascii=False)
 
 
 def plain_value(text: str) -> Any:

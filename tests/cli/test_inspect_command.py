@@ -197,3 +197,9 @@ def test_the_command_that_shows_a_clip_reads_it_as_the_inspection_did(cli: Comma
     shown = [line.strip() for line in result.out.splitlines() if line.strip().startswith("look: ")]
     assert shown and all("view poses --layout mediapipe33 --clip class0/" in line for line in shown)
     assert not any("broken" in line for line in shown) and "clips: class0/broken" in result.out
+
+
+def test_printing_the_inspection_and_naming_a_file_for_it_is_refused(cli: Command, data_yaml: Path) -> None:
+    result = cli("inspect", data_yaml.parent / "data" / "tiny", "--json", "--out", "page.html")
+    assert result.code == 2
+    assert "--out: not allowed with argument --json" in result.err

@@ -69,13 +69,14 @@ def show_everything() -> None:
 
 @pytest.fixture
 def command(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[Namespace], int]], None]:
-    """Return a function that makes `last fake`, and `last runs`, run a given function."""
+    """Return a function that makes `last fake`, and some commands, run a given function."""
 
     def install(run: Callable[[Namespace], int]) -> None:
         module = ModuleType("fake_command")
-        module.run, module.add_arguments = run, lambda _: None  # type: ignore[attr-defined]
+        module.run = run  # type: ignore[attr-defined]
+        module.add_arguments = lambda parser: parser.add_argument("--json", action="store_true")  # type: ignore[attr-defined]
         monkeypatch.setitem(sys.modules, "fake_command", module)
-        for name in ("fake", "runs"):
+        for name in ("fake", "runs", "live", "inspect"):
             monkeypatch.setitem(COMMANDS, name, ("fake_command", "pretend to work"))
 
     return install
@@ -123,22 +124,25 @@ def test_a_failure_keeps_its_exit_code_when_its_message_cannot_be_written(
 
 
 @pytest.mark.parametrize(
-    ("kind", "name", "code", "message"),
+    ("kind", "line", "code", "message"),
     [
         ("a full disk", "fake", 0, "warning: Part of the output could not be written to stdout: the disk"),
         ("a full disk", "runs", 2, "error: Part of the output could not be written to stdout: the disk"),
+        ("a full disk", "live", 2, "error: Part of the output could not be written to stdout: the disk"),
         ("a reader that left", "fake", 0, ""),
         ("a reader that left", "runs", 141, ""),
+        ("a reader that left", "inspect", 0, ""),
+        ("a reader that left", "inspect --json", 141, ""),
     ],
 )
 def test_an_output_that_is_lost_counts_only_where_it_is_the_whole_result(
-    command: Callable, monkeypatch: pytest.MonkeyPatch, kind: str, name: str, code: int, message: str
+    command: Callable, monkeypatch: pytest.MonkeyPatch, kind: str, line: str, code: int, message: str
 ) -> None:
     command(lambda _: print("a line") or 0)
     err = io.StringIO()
     monkeypatch.setattr(sys, "stdout", streams(kind, terminal=False))
     monkeypatch.setattr(sys, "stderr", err)
-    assert main([name]) == code
+    assert main(line.split()) == code
     assert err.getvalue().startswith(message)
     assert bool(err.getvalue()) == bool(message)
 

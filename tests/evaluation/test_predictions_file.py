@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from last.evaluation.predictions_file import evaluation_folder, on_common_clips, read_recognised
+from last.evaluation.predictions_file import evaluation_folder, read_recognised
 from last.runs.folder import RunFolder
 from last.utils.errors import UserError
 
@@ -27,9 +27,3 @@ def test_a_damaged_file_is_named_with_what_to_do(content: bytes, tmp_path: Path)
         read_recognised(path)
     with pytest.raises(UserError, match="cannot be read"):
         read_recognised(tmp_path / "none.csv")
-
-
-def test_two_runs_are_compared_on_the_clips_that_both_have() -> None:
-    first, second = on_common_clips({"a": True, "b": False, "c": True}, {"b": True, "c": True, "d": False})
-    assert first.tolist() == [False, True]
-    assert second.tolist() == [True, True]

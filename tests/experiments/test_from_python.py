@@ -44,18 +44,34 @@ def test_a_wrong_key_or_value_is_refused(data_yaml: Path, given: dict[str, objec
     assert message in str(refused.value)
 
 
-def test_none_and_an_empty_mapping_are_settings_like_any_other(
-    data_yaml: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    recipe = tmp_path / "recipe.yaml"
-    recipe.write_text("{model: {added_streams: {partner: {}}}, distillation: {alpha: 0.2}}")
-    seen: list[RunConfig] = []
+@pytest.fixture
+def seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[RunConfig]:
+    """Train nothing; return the list of the configurations that would have been trained."""
+    configs: list[RunConfig] = []
 
     def trained(config: RunConfig, *_: object, **__: object) -> Result:
-        seen.append(config)
+        configs.append(config)
         return Result(RunFolder(tmp_path), {})
 
     monkeypatch.setattr("last.experiments.run.train", trained)
+    return configs
+
+
+def test_paths_are_settings_like_their_texts(data_yaml: Path, tmp_path: Path, seen: list[RunConfig]) -> None:
+    given = {"output_root": tmp_path / "runs", "input_roots": [tmp_path / "one", tmp_path / "two"]}
+    last.train("nano_e", data_yaml, settings=given)
+    last.train("nano_e", data_yaml, **given)
+    for config in seen:
+        assert config.output_root == str(tmp_path / "runs")
+        assert {str(tmp_path / "one"), str(tmp_path / "two")} <= set(config.input_roots)
+    assert len(seen) == 2
+
+
+def test_none_and_an_empty_mapping_are_settings_like_any_other(
+    data_yaml: Path, tmp_path: Path, seen: list[RunConfig]
+) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("{model: {added_streams: {partner: {}}}, distillation: {alpha: 0.2}}")
     for given in ({}, {"model.added_streams.partner": None, "distillation.alpha": None}, {"model.added_streams": {}}):
         last.train("nano_e", data_yaml, config=recipe, settings=given)
     assert [config.model.added_streams for config in seen] == [{"partner": {}}, {}, {}]

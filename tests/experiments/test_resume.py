@@ -3,6 +3,8 @@
 import json
 import logging
 import os
+import re
+import shlex
 import shutil
 import signal
 from collections.abc import Callable, Iterator
@@ -360,6 +362,24 @@ def test_a_name_may_be_taken_away_on_purpose(tiny_config: MakeConfig, monkeypatc
     with pytest.raises(UserError, match=rf"(?s)configuration:\n  {key}.x: 'u' in the run.*--set {key}.x=null, or"):
         experiment.train(without, resume=str(run.path))
     experiment.train(without, resume=str(run.path), explicit_keys=[f"{key}.x"])
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "key"),
+    [
+        ("data.augment.rotation_degrees=[5, 6, 7]", "data.augment.rotation_degrees=[1.5, 2, 3]", "rotation_degrees"),
+        ("init_from=synthetic", "init_from=''", "init_from"),
+    ],
+)
+def test_the_setting_that_a_refusal_proposes_can_be_typed(
+    tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch, before: str, now: str, key: str
+) -> None:
+    monkeypatch.setattr(experiment, "load_backbone", lambda *_: None)
+    run, changed = stopped_run(tiny_config, monkeypatch, before), tiny_config(*RICH, now)
+    with pytest.raises(UserError, match=key) as refused:
+        experiment.train(changed, resume=str(run.path))
+    proposed = re.findall(r"for example with --set (.*), or start", str(refused.value))
+    assert [tiny_config(*RICH, *shlex.split(text)) for text in proposed] == [changed]
 
 
 def test_another_model_is_refused_even_where_it_is_set_on_purpose(

@@ -1,5 +1,6 @@
 """How flags, recipes and data YAMLs make up the configuration of a run."""
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, is_dataclass, replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from last.training.schedule import build_schedule
 from last.utils.config import MODEL_FILES, config_folder, read_yaml, to_yaml
 from last.utils.errors import UserError
 from last.utils.limits import Interval, annotations_of, entry_type
+from last.utils.root_folders import environment_layer
 from last.utils.yaml_text import yaml_of
 
 
@@ -277,3 +279,15 @@ def test_a_mapping_of_the_preparation_that_is_emptied_is_refused_like_any_other_
     for setting in ("data.class_map={}", "data.columns={}", "data.columns.x=null"):
         with pytest.raises(UserError, match=r"--set: data\.(class_map|columns): \{.* has no effect here"):
             resolve(model="nano_e", dataset=str(data), overrides=[setting])
+
+
+def test_an_environment_whose_input_folders_have_no_value_is_refused_also_with_a_store_beside_the_data_yaml(
+    data_yaml: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(data_yaml.parent / "data" / "tiny", tmp_path / "tiny")
+    beside = Path(shutil.copy(data_yaml, tmp_path))
+    local = environment_layer("local")
+    layer = replace(local, values={**local.values, "input_roots": None})
+    monkeypatch.setattr("last.experiments.config.environment_layer", lambda _: layer)
+    with pytest.raises(UserError, match="input_roots: no value is given, and it should be a list"):
+        resolve(model="nano_e", dataset=str(beside))

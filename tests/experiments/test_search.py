@@ -2,16 +2,19 @@
 
 import json
 import logging
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
+from noted_progress import NotedProgress
 from search_probes import RATES, MakeSearch
 from sweep_probes import SweepTrainings
 
 from last.experiments import search as search_module
 from last.experiments.search import run_search, seconds_per_epoch
 from last.experiments.search_plan import Search
-from last.experiments.sweep_results import outcome_of
+from last.experiments.sweep import Job
+from last.experiments.sweep_results import Outcome, outcome_of
 from last.runs.history import find_runs
 from last.runtime.stop_requests import Stop
 from last.settings.run import RunConfig
@@ -117,6 +120,28 @@ def test_the_last_stage_is_trained_with_all_seeds(search_plan: MakeSearch, passi
     runs = trained(passing_time)
     assert {seed for _, epochs, seed in runs if epochs < 9} == {0}
     assert {seed for name, epochs, seed in runs if epochs == 9 and name == "baseline"} == {0, 1}
+
+
+def test_epochs_of_other_seeds_count_neither_as_progress_nor_as_time_saved(
+    search_plan: MakeSearch, passing_time: SweepTrainings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The runs of all seeds of a candidate are in one folder."""
+    run_search(search_plan(budget_hours=0.9), 1)
+    expected: list[float] = []
+    train_jobs = search_module.train_jobs
+
+    def noted(todo: Sequence[Job], *others: Any) -> Iterator[Outcome]:
+        expected.extend(job.expected_s for job in todo)
+        return train_jobs(todo, *others)
+
+    monkeypatch.setattr(search_module, "train_jobs", noted)
+    earlier = len(passing_time.trained)
+    shown = NotedProgress()
+    run_search(search_plan(budget_hours=1.8, seeds=[0, 1]), 1, shown)
+    added = passing_time.trained[earlier:]
+    assert {config.epochs for config in added if config.seed == 1} == {9}
+    assert {task.before for task in shown.tasks} == {0}, "none of these runs was begun before"
+    assert expected == pytest.approx([60.0 * config.epochs for config in added])
 
 
 def test_a_candidate_that_diverges_is_not_trained_further_and_comes_last(

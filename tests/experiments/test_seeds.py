@@ -51,7 +51,7 @@ def test_time_is_that_of_the_whole_series(tiny_config: MakeConfig, monkeypatch: 
 
 
 @pytest.mark.parametrize(
-    ("seeds", "resume", "message"), [([1, 1], "", "twice"), ([1, 2], "runs/run-1", "--resume auto")]
+    ("seeds", "resume", "message"), [([1, 1], "", "--seeds has a duplicate"), ([1, 2], "runs/run-1", "--resume auto")]
 )
 def test_impossible_series_are_refused(tiny_config: MakeConfig, seeds: list[int], resume: str, message: str) -> None:
     with pytest.raises(UserError, match=message):

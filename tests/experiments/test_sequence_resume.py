@@ -17,6 +17,7 @@ from last.experiments.sequence_table import read_rows
 from last.runtime.stop_requests import Stop, StopWatch
 from last.utils.config import read_yaml
 from last.utils.errors import TrainingDiverged, UserError
+from last.utils.yaml_text import yaml_of
 
 
 def test_hours_are_those_of_the_whole_sequence(plan: MakePlan, trainings: Trainings) -> None:
@@ -188,3 +189,17 @@ def test_a_distilled_run_whose_teacher_was_removed_is_refused_with_the_folder_th
     assert f"distilled on one xsub learned from the teacher in {run}, and that folder is gone" in str(refusal.value)
     assert "other options" not in str(refusal.value)
     assert len(trainings.configs) == 3
+
+
+def test_a_distilled_run_whose_configuration_names_no_list_of_teachers_is_refused_with_what_differs(
+    plan: MakePlan, trainings: Trainings
+) -> None:
+    run_sequence(plan())
+    (distilled,) = [run for row in read_rows(plan()) if row.step.role == "distilled" for run in row.runs]
+    assert distilled.run is not None
+    path = distilled.run / "config.yaml"
+    values = read_yaml(path)
+    values["distillation"]["teachers"] = None
+    path.write_text(yaml_of(values))
+    with pytest.raises(UserError, match=r"teachers was \[\], is \['small_e of seed 0'\] now"):
+        run_sequence(plan())

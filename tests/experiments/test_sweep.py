@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 from conftest import TINY
+from noted_progress import NotedProgress
 from sweep_probes import SLOW, MakeSweep, SweepTrainings
 
 from last.experiments.sweep import run_sweep
@@ -14,7 +15,6 @@ from last.runs.history import find_runs
 from last.runtime.stop_requests import Stop
 from last.utils.config import read_yaml
 from last.utils.errors import TrainingDiverged, UserError
-from last.utils.progress import Progress
 from last.utils.yaml_text import yaml_of
 
 
@@ -149,22 +149,15 @@ def test_clips_that_were_held_out_are_evaluated_instead_of_the_test_clips(
 
 
 def test_progress_counts_the_epochs_of_all_runs(sweep_plan: MakeSweep, sweep_trainings: SweepTrainings) -> None:
-    class Counting(Progress):
-        total = done = before = 0
+    def counted(seeds: list[int], variants: dict[str, list[str]] = SLOW) -> tuple[int, int, int]:
+        shown = NotedProgress()
+        run_sweep(sweep_plan(flags={"epochs": 3}, seeds=seeds, variants=variants), 1, shown)
+        (task,) = shown.tasks
+        return task.total, task.before, sum(task.done)
 
-        def task(self, description: str, total: int, unit: str = "clips", *, before: int = 0, **_: bool) -> "Counting":
-            self.total, self.before = total, before
-            assert (description, unit) == ("training", "epochs")
-            return self
-
-        def advance(self, done: int = 1, *_: object) -> None:
-            self.done += done
-
-    shown = Counting()
-    run_sweep(sweep_plan(flags={"epochs": 3}), 1, shown)
-    assert (shown.total, shown.before, shown.done) == (6, 0, 6)
-    run_sweep(sweep_plan(flags={"epochs": 3}, seeds=[0, 1]), 1, shown)
-    assert (shown.total, shown.before, shown.done) == (12, 6, 12)
+    assert counted([0]) == (6, 0, 6)
+    assert counted([0, 1]) == (12, 6, 6)
+    assert counted([1], {**SLOW, "slower": ["learning_rate=0.0001"]}) == (9, 6, 3), "not those of the seed 0"
 
 
 def test_the_files_show_the_results_while_the_sweep_runs(

@@ -4,7 +4,7 @@ from dataclasses import asdict
 
 from last.settings.data import ProtocolConfig
 from last.settings.run import RunConfig
-from last.utils.dotted_keys import flatten, mappings_of_names
+from last.utils.dotted_keys import flatten, key_of, mappings_of_names
 
 
 def test_an_empty_mapping_is_a_value() -> None:
@@ -31,3 +31,8 @@ def test_mappings_of_any_names_are_found_and_sections_are_not() -> None:
     assert "optimizer_settings" not in found, "whose keys have defaults"
     assert "data.protocols" not in found, "whose entries have keys with defaults"
     assert all(isinstance(flatten(asdict(config), whole=found)[key], dict) for key in found)
+
+
+def test_the_key_of_a_setting_is_what_is_before_its_first_equals_sign() -> None:
+    assert key_of(" data.columns = {x: a=b}") == "data.columns"
+    assert key_of("epochs") == "epochs"

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from last.utils import yaml_text
-from last.utils.yaml_text import parse_with_texts, parse_yaml, yaml_of
+from last.utils.yaml_text import inline, parse_with_texts, parse_yaml, yaml_of
 
 READERS = {reader.__name__: reader for reader in (getattr(yaml, "CSafeLoader", yaml.SafeLoader), yaml.SafeLoader)}
 
@@ -114,3 +114,12 @@ def test_what_is_written_is_read_back(values: object) -> None:
     written = yaml_of({"a": values})
     with suppress(ValueError):  # a text with NUL, or one that YAML forbids
         assert repr(parse_yaml(written)) == repr({"a": values})
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [("kl", "kl"), ("", '""'), ("010", '"010"'), ("a: b", '"a: b"'), ([1, "it's"], '[1, "it\'s"]'), (None, "null")],
+)
+def test_a_value_in_one_line_has_quotes_where_it_needs_them(value: object, text: str) -> None:
+    assert inline(value) == text
+    assert parse_yaml(text) == value

@@ -19,10 +19,10 @@ from ...settings.data import AugmentConfig
 from ..store.reader import Store
 from ..store.row_file import row_chunks
 from . import counter_rng
-from .placement import ClipReader
+from .confidences import NO_ROW, first_rows
+from .placement import ClipReader, centers_at
 
 _BODIES = 5  # `purpose` in `counter_rng`
-_NONE = np.iinfo(np.int64).max
 _TWO = 2
 
 
@@ -109,8 +109,10 @@ def _origins(store: Store, clips: ClipReader) -> Tensor:
     centered = _centered(store, clips, present)
     begins = []
     for body in range(_TWO):
-        rows, any_row = (_first_rows(store, pairs, body, mask) for mask in (centered, present))
-        begins.append(_places(store, clips, np.where(rows == _NONE, any_row, rows)))
+        rows, any_row = (first_rows(store.clips[pairs], mask, body) for mask in (centered, present))
+        rows = np.where(rows == NO_ROW, any_row, rows)
+        rows = np.where(rows == NO_ROW, 0, rows)
+        begins.append(centers_at(clips, torch.from_numpy(rows).to(clips.device), store.skeleton.center))
     found = torch.zeros(len(store.clips), begins[0].shape[1], device=clips.device)
     found[torch.from_numpy(pairs).to(clips.device)] = begins[1] - begins[0]
     return found
@@ -125,22 +127,3 @@ def _centered(store: Store, clips: ClipReader, present: NDArray[np.bool_]) -> ND
             break
         centered[part] &= measured[:, store.skeleton.center].cpu().numpy()
     return centered
-
-
-def _first_rows(store: Store, pairs: NDArray[np.int64], body: int, mask: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Return the first row of one body of the clips `pairs` that is in `mask` (R,), a huge number where none is."""
-    frames = store.clips["frames"][pairs].astype(np.int64)
-    begins = store.clips["offset"][pairs].astype(np.int64) + body * frames
-    numbers = np.append(np.where(mask, np.arange(len(mask)), _NONE), _NONE)  # so that every end is a row
-    return np.minimum.reduceat(numbers, np.stack([begins, begins + frames], axis=1).ravel())[::2]
-
-
-def _places(store: Store, clips: ClipReader, rows: NDArray[np.int64]) -> Tensor:
-    """Return the centre joint in `rows` (n,) or, where it was not measured, the mean of the measured joints: (n, C)."""
-    there = torch.from_numpy(np.where(rows == _NONE, 0, rows)).to(clips.device)
-    joints, measured = clips.joints_at(there), clips.measured_at(there)  # (n, V, C), (n, V)
-    center = store.skeleton.center
-    if measured is None:
-        return joints[:, center]
-    means = (joints * measured[..., None]).sum(dim=1) / measured.sum(dim=1, keepdim=True).clamp(min=1)
-    return torch.where(measured[:, center, None], joints[:, center], means)

@@ -16,7 +16,7 @@ from ..store.row_file import RowFile, row_chunks
 
 Mask = NDArray[np.bool_]
 
-_NONE = np.iinfo(np.int64).max
+NO_ROW = np.iinfo(np.int64).max
 
 
 @dataclass(frozen=True)
@@ -145,18 +145,22 @@ def origin_rows(
         centered: (R,) bool, whether the centre joint is measured.
         present: (R,) bool, whether any joint is.
     """
-    prepared, confident, any_joint = (_first_rows(store, mask) for mask in (valid, centered, present))
-    rows = np.where(confident != _NONE, confident, any_joint)
-    rows = np.where((confident != prepared) & (rows != _NONE), rows, -1)
+    prepared, confident, any_joint = (first_rows(store.clips, mask) for mask in (valid, centered, present))
+    rows = np.where(confident != NO_ROW, confident, any_joint)
+    rows = np.where((confident != prepared) & (rows != NO_ROW), rows, -1)
     return rows if (rows >= 0).any() else None
 
 
-def _first_rows(store: Store, mask: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Return the first row of each clip's first body that is in `mask` (R,), a huge number where none is: (N,)."""
-    begins = store.clips["offset"].astype(np.int64)
-    ends = begins + store.clips["frames"]
-    numbers = np.where(mask, np.arange(len(mask)), _NONE)
-    bounds = np.stack([begins, ends], axis=1).ravel()
-    bounds = bounds[:-1] if bounds[-1] == len(mask) else bounds  # reduceat takes no bound at the end
-    found: NDArray[np.int64] = np.minimum.reduceat(numbers, bounds)[::2]
+def first_rows(clips: NDArray[np.void], mask: NDArray[np.bool_], body: int = 0) -> NDArray[np.int64]:
+    """Return the first row of one body of each clip that is in `mask` (R,), `NO_ROW` where none is: (N,).
+
+    Args:
+        clips: of the index of the store, each with this body.
+        mask: one value for each row.
+        body: from 0.
+    """
+    frames = clips["frames"].astype(np.int64)
+    begins = clips["offset"].astype(np.int64) + body * frames
+    numbers = np.append(np.where(mask, np.arange(len(mask)), NO_ROW), NO_ROW)  # so that every end is a row
+    found: NDArray[np.int64] = np.minimum.reduceat(numbers, np.stack([begins, begins + frames], axis=1).ravel())[::2]
     return found

@@ -23,7 +23,7 @@ from ...utils.signals import end_later, ignore_terminal
 from ..store.reader import Store
 from .body_choice import body_choice
 from .missing import MissingJoints
-from .placement import ClipReader, FileClipReader
+from .placement import ClipReader, FileClipReader, centers_at
 from .samplers import BatchIndices, BatchSampler
 from .sampling import ClipSpans, evaluation_positions, presence, read_positions, training_positions
 
@@ -206,11 +206,7 @@ class ClipDataset(Dataset[Batch]):
         rows = self.clips.origin_rows
         if rows is None:
             return None
-        joints, measured = self.clips.joints_at(rows.clamp(min=0)), self.clips.measured_at(rows.clamp(min=0))
-        assert measured is not None  # an origin moves only where joints are missing
-        center, there = self.store.skeleton.center, measured[..., None]  # (N, V, 1)
-        means = (joints * there).sum(dim=1) / there.sum(dim=1).clamp(min=1)
-        origins = torch.where(there[:, center], joints[:, center], means)
+        origins = centers_at(self.clips, rows.clamp(min=0), self.store.skeleton.center)
         return torch.where(rows[:, None] >= 0, origins, 0.0)
 
     def bodies(self, sampled: BatchIndices) -> Tensor:

@@ -52,6 +52,15 @@ class ClipReader(Protocol):
         """Return which joints were measured in `rows` (...), (..., V) bool; None if every joint of every body was."""
 
 
+def centers_at(clips: ClipReader, rows: Tensor, center: int) -> Tensor:
+    """Return the joint `center` in `rows` (N,) or, where it was not measured, the mean of the measured ones: (N, C)."""
+    joints, measured = clips.joints_at(rows), clips.measured_at(rows)  # (N, V, C), (N, V)
+    if measured is None:
+        return joints[:, center]
+    means = (joints * measured[..., None]).sum(dim=1) / measured.sum(dim=1, keepdim=True).clamp(min=1)
+    return torch.where(measured[:, center, None], joints[:, center], means)
+
+
 class FileClipReader:
     """Reader of a store's files, which loads only the requested rows.
 

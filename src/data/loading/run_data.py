@@ -14,6 +14,7 @@ from ...runtime.distributed import ALONE, World, processes_here
 from ...settings.data import DataConfig, HardwareConfig
 from ...settings.run import RunConfig
 from ...utils.errors import UserError
+from ...utils.names import first_few
 from ...utils.numbers import counted
 from ..store.fingerprints import data_fingerprints
 from ..store.protocols import Split, hold_out, labelled, split
@@ -209,8 +210,7 @@ def training_clips(
     )
     if not len(left):
         raise UserError(f"There are {message}, so none is left. Lower it: --set data.min_confidence=...")
-    shown = ", ".join(names[:_NAMES_SHOWN]) + (" ..." if len(names) > _NAMES_SHOWN else "")
-    _logger.warning("%s left out: %s.", message, shown)
+    _logger.warning("%s left out: %s.", message, first_few(names, _NAMES_SHOWN))
     return left, held_out
 
 

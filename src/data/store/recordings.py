@@ -18,7 +18,6 @@ START, STOP = "start", "stop"  # its first frame in the recording, and the one a
 LEFT_OUT = -1  # the label of time that belongs to no class
 MOST_FRAMES = 1 << 31
 _FASTEST = 1e6  # frames per second
-MOST_PARTS = 1 << 21  # clips of long recordings in one store: its header has to stay readable
 _COLUMNS = (RECORDING, START, STOP)
 
 Spans = tuple[tuple[int, int, int], ...]

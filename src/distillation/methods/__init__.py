@@ -3,7 +3,7 @@
 A module has
 
 - `loss(student, teachers, context)`: returns the loss () of a batch, a mean over its clips, in place of the divergence
-  between the students' and the teachers' probabilities;
+  between the student's and the teachers' probabilities;
 - `COMPARES`: which teacher outputs the loss compares: `FEATURES`, `MAPS`, or `LOGITS` for the logits alone;
 - `USES_LABELS`: whether the loss needs the labels; such a method cannot learn from clips without one;
 - `Settings`, where it has configuration keys of its own: a dataclass, filled from `distillation.method_settings`.
