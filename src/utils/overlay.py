@@ -46,8 +46,8 @@ def without_removals(
     kept: dict[str, Any] = {}
     removed: dict[str, Any] = {}
     for name, value in values.items():
-        text = texts.get(name)
-        if value is None and text != "" and takes_away(annotation):
+        text = texts.get(name, "null")
+        if value is None and text and takes_away(annotation):
             removed[name] = None
         elif isinstance(value, Mapping) and value:
             part = type_below(annotation, name)
