@@ -30,7 +30,7 @@ from ..utils.errors import UserError
 from ..utils.foreign_text import short
 from ..utils.limits import LARGEST_SEED
 from ..utils.model_files import model_files, model_layer
-from ..utils.overlay import overlaid, type_below
+from ..utils.overlay import mappings_within, overlaid, type_below
 from ..utils.renamed_keys import with_present_keys
 from ..utils.root_folders import environment_layer
 from ..utils.unordered import with_lists_in_order
@@ -71,8 +71,10 @@ def resolve(
     model_part, recipe_layer = _choose("model", model, recipe_layer)
     data_part, recipe_layer = _choose("data", dataset, recipe_layer)
     settings, unreadable = readable_overrides(overrides)
+    is_saved = _is_saved(recipe_layer)
     environment, recipe_layer = _environment(environment or _text_at(settings, "environment"), recipe_layer)
     machine = environment_layer(environment)
+    recipe_layer = _with_whole_mappings(recipe_layer) if is_saved else recipe_layer
     layers = [
         named_layer("training", "default", "training configuration"),
         named_layer("distillation", "default", "distillation configuration"),
@@ -283,6 +285,15 @@ def _is_saved(recipe: Layer) -> bool:
     return bool(_text_at(recipe, "environment")) and all(
         recipe.values.get(key) for key in ("data_root", "output_root", "hardware")
     )
+
+
+def _with_whole_mappings(saved: Layer) -> Layer:
+    """Return a saved configuration with mappings that replace those of the defaults, which may have more names.
+
+    Those of its model and its data set are merged, as these sections are complete unless a flag names them again.
+    """
+    own = {key: value for key, value in saved.values.items() if key not in ("model", "data")}
+    return replace(saved, emptied=[*saved.emptied, *mappings_within(RunConfig, own)])
 
 
 def _flag_layer(flags: Mapping[str, Any]) -> Layer:

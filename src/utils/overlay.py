@@ -73,6 +73,18 @@ def type_at(annotation: Any, key: str) -> Any:
     return annotation
 
 
+def mappings_within(annotation: Any, values: Mapping[str, Any]) -> list[list[str]]:
+    """Return the keys, as lists of names, of the mappings of names in the plain values of a section of this type."""
+    found: list[list[str]] = []
+    for name, value in values.items():
+        part = type_below(annotation, name)
+        if isinstance(value, Mapping) and entry_type(part) is not None:
+            found.append([name])
+        elif isinstance(value, Mapping) and is_dataclass(part):
+            found += [[name, *rest] for rest in mappings_within(part, value)]
+    return found
+
+
 def takes_away(annotation: Any) -> bool:
     """Tell whether null takes a name out of a mapping of this type: it is one of names, whose values are never null."""
     entry = entry_type(annotation)

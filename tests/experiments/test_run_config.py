@@ -273,6 +273,25 @@ def test_the_recipe_sbu_trains_without_its_stream_and_the_saved_configuration_ha
         assert resolve(recipe=str(path)).model.added_streams == {}
 
 
+@pytest.mark.parametrize("setting", ["alpha_of.nano_e=null", "alpha_of={}", "alpha_of={mine: 0.2}"])
+def test_the_saved_configuration_of_a_run_lacks_what_it_took_from_the_defaults(setting: str, tmp_path: Path) -> None:
+    config = resolve(model="nano_e", dataset="synthetic", overrides=[f"distillation.{setting}"])
+    path = tmp_path / "config.yaml"
+    path.write_text(to_yaml(config))
+    assert resolve(recipe=str(path)) == config
+    again = resolve(recipe=str(path), overrides=["distillation.alpha_of.other=0.3"]).distillation.alpha_of
+    assert again == {**config.distillation.alpha_of, "other": 0.3}
+
+
+def test_a_protocol_that_a_data_set_got_after_a_run_is_known_where_a_flag_names_both(tmp_path: Path) -> None:
+    data, path = tmp_path / "mine.yaml", tmp_path / "config.yaml"
+    text = "data: {name: mine, classes: [a], protocols: {first: {test: [1]}%s}}"
+    data.write_text(text % "")
+    path.write_text(to_yaml(resolve(model="nano_e", dataset=str(data))))
+    data.write_text(text % ", second: {test: [2]}")
+    assert set(resolve(recipe=str(path), dataset=str(data)).data.protocols) == {"first", "second"}
+
+
 def test_a_mapping_of_the_preparation_that_is_emptied_is_refused_like_any_other_change(tmp_path: Path) -> None:
     data = tmp_path / "mine.yaml"
     data.write_text("data: {name: mine, classes: [a], class_map: {b: a}, columns: {x: u}}")

@@ -12,7 +12,7 @@ from last.settings.data import ProtocolConfig
 from last.settings.run import RunConfig
 from last.utils.config import Layer, file_layer, merge, override_layer, section_layer
 from last.utils.limits import annotations_of, entry_type
-from last.utils.overlay import overlaid
+from last.utils.overlay import mappings_within, overlaid
 
 
 @dataclass
@@ -123,6 +123,11 @@ def test_a_section_of_a_layer_keeps_what_was_emptied() -> None:
 def test_assignments_of_parts_of_a_section_are_merged(tmp_path: Path) -> None:
     found = merged("inner.share=0.2", "inner={names: {b: c}}", folder=tmp_path).inner
     assert (found.share, found.names) == (0.2, {"a": "of the code", "b": "c"})
+
+
+def test_the_mappings_within_a_section_are_found_at_any_depth() -> None:
+    values = {"added": {"hide": {}}, "inner": {"share": 0.2, "names": {}}, "unknown": {"names": {}}}
+    assert mappings_within(Settings, values) == [["added"], ["inner", "names"]]
 
 
 def test_neither_of_two_layers_is_changed() -> None:
