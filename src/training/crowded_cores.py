@@ -22,7 +22,7 @@ class CrowdedCores:
         self._watches = device.type == "cpu" and torch.get_num_threads() > 1 and threads_spin()
         self._best = 0.0
 
-    def see(self, clips_per_second: float) -> None:
+    def observe(self, clips_per_second: float) -> None:
         """Compare the speed of an epoch with the best one before."""
         self._best = max(self._best, clips_per_second)
         if not self._watches or clips_per_second >= _COLLAPSE * self._best:

@@ -219,7 +219,7 @@ class Trainer:
             logbook.write(row)
             self.confusion_file.write()
         _log.info(epoch_line(row, self.config.epochs, better, self.measures))
-        self.crowded_cores.see(row["clips_per_second"])
+        self.crowded_cores.observe(row["clips_per_second"])
         state.progress.epoch += 1
         state.row = row
         state.begin_epoch()

@@ -18,7 +18,7 @@ def warnings_after(speeds: list[float], caplog: pytest.LogCaptureFixture, device
     cores = CrowdedCores(torch.device(device))
     with caplog.at_level(logging.WARNING):
         for speed in speeds:
-            cores.see(speed)
+            cores.observe(speed)
     return [record.getMessage() for record in caplog.records]
 
 
