@@ -2,7 +2,8 @@
 
 Sections and mappings are merged key by key; any other value replaces the one below. In a mapping of names, such as that
 of protocols or of plug-ins, null takes a name away, unless null is one of its values, and an empty mapping replaces all
-that is below it. A section without keys changes nothing, since its lines may all be commented out.
+that is below it. Taking away what is not there has no effect, so that the same settings can be given again over a saved
+configuration. A section or mapping without a value changes nothing, since its lines may all be commented out.
 """
 
 from collections.abc import Mapping
@@ -49,6 +50,8 @@ def without_removals(
         text = texts.get(name, "null")
         if value is None and text and takes_away(annotation):
             removed[name] = None
+        elif value is None and not text and is_dataclass(annotation) and entry_type(type_below(annotation, name)):
+            continue  # a mapping whose names are all commented out
         elif isinstance(value, Mapping) and value:
             part = type_below(annotation, name)
             own, without = without_removals(part, value, text if isinstance(text, Mapping) else {})

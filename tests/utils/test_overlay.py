@@ -86,6 +86,13 @@ def test_a_name_whose_lines_are_all_commented_out_is_there(tmp_path: Path) -> No
     assert merge(Settings(), [file_layer(path)]).added == {"hide": {}}
 
 
+def test_a_mapping_whose_names_are_all_commented_out_changes_nothing(tmp_path: Path) -> None:
+    path = written(tmp_path, "added:\n  # hide: {}\nmapped:\n")
+    below = Layer("values", {"added": {"hide": {}}, "mapped": {"sit": "walk"}})
+    found = merge(Settings(), [below, file_layer(path)])
+    assert (found.added, found.mapped) == ({"hide": {}}, {"sit": "walk"})
+
+
 def test_null_stays_where_it_is_a_value(tmp_path: Path) -> None:
     found = merged("mapped.wave=null", "plain.limit=null", below="mapped: {sit: walk}", folder=tmp_path)
     assert (found.mapped, found.plain) == ({"sit": "walk", "wave": None}, {"limit": None})
