@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data.loading.run_data import training_clips
+from ..data.loading.run_data import clips_used, training_clips
 from ..data.store.copies import copies_message, find_copies
 from ..data.store.one_point import clips_at_one_point, one_point_message
 from ..data.store.protocols import Split, split
@@ -49,14 +49,17 @@ def divided_with_warnings(store: Store, data: DataConfig) -> Split:
 def _check(config: RunConfig, store: Store, *, is_resumed: bool) -> None:
     parts = divided_with_warnings(store, config.data)
     train, held_out = training_clips(config, store, parts, warns=False)
-    _check_shapes(store, train, parts.test, refuses=not is_resumed)
+    tested = {"test": parts.test, "validation": held_out}
+    _check_shapes(store, clips_used(config, store, train), tested, refuses=not is_resumed)
     if config.data.copies != "allow":
         refuses = config.data.copies == "refuse" and not is_resumed
-        _check_copies(store, train, {"test": parts.test, "validation": held_out}, refuses=refuses)
+        _check_copies(store, train, tested, refuses=refuses)
 
 
-def _check_shapes(store: Store, train: NDArray[np.int64], test: NDArray[np.int64], *, refuses: bool) -> None:
-    for what, clips in (("training", train), ("test", test)):
+def _check_shapes(
+    store: Store, train: NDArray[np.int64], tested: Mapping[str, NDArray[np.int64]], *, refuses: bool
+) -> None:
+    for what, clips in {"training": train, **tested}.items():
         found = clips_at_one_point(store, clips)
         if not len(found):
             continue

@@ -1,13 +1,14 @@
 """What a training does about copies of training clips, clips in no part, and subjects in both parts."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from last.data.store.protocols import labelled, split
 from last.data.store.reader import Store, open_store, write_store
 from last.experiments.config import resolve
 from last.experiments.run import train
@@ -121,7 +122,7 @@ def test_test_clips_of_classes_that_are_not_trained_are_warned_of(
     assert not warnings_of(caplog, tiny_config(), open_store(data_yaml.parent / "data" / "tiny"))
 
 
-def with_zeros(store: Path, target: Path, zeros: range) -> Store:
+def with_zeros(store: Path, target: Path, zeros: Iterable[int]) -> Store:
     """Write a store in which some clips have zeros for all joints, as a faulty program would."""
     clips = list(open_store(store))
     for number in zeros:
@@ -150,3 +151,17 @@ def test_some_clips_of_zeros_are_a_warning_with_their_share(
     every = with_zeros(tiny, tmp_path / "every", range(12))
     assert "12 of 12 training clips (100.0%)" in warnings_of(caplog, tiny_config(), every, is_resumed=True)
     assert "one point" not in warnings_of(caplog, tiny_config(), open_store(tiny))
+
+
+def test_only_clips_that_the_training_uses_count_and_held_out_ones_are_looked_at(
+    tiny_config: MakeConfig, data_yaml: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    tiny = data_yaml.parent / "data" / "tiny"
+    clips = open_store(tiny).clips
+    few = tiny_config("label_fraction=0.5")
+    known = labelled(clips, split(clips, few.data).train, 0.5).tolist()
+    text = warnings_of(caplog, few, with_zeros(tiny, tmp_path / "labelled", known), is_resumed=True)
+    assert f"{len(known)} of {len(known)} training clips (100.0%)" in text
+    validated = tiny_config("validation=split", "validation_fraction=0.25")
+    every = with_zeros(tiny, tmp_path / "every", range(len(clips)))
+    assert "validation clips (100.0%) have all joints" in warnings_of(caplog, validated, every, is_resumed=True)

@@ -89,8 +89,7 @@ def training_data(config: RunConfig, store: Store, world: World = ALONE, device:
     parts = split(store.clips, config.data, config.data.split)
     placement = place_clips(store, config.hardware.data_placement, device, processes_here(), config.data.min_confidence)
     train, held_out = training_clips(config, store, parts, placement.clips)
-    known = labelled(store.clips, train, config.label_fraction)
-    used = train if config.trains_unlabelled else known
+    used = clips_used(config, store, train)
     sampler = TrainSampler(
         used,
         config.batch_size,
@@ -119,13 +118,18 @@ def training_data(config: RunConfig, store: Store, world: World = ALONE, device:
         pipeline=InputPipeline(config.data, added_streams=config.model.added_streams),
         classes=list(config.data.classes),
         placement=placement,
-        labelled=known,
+        labelled=labelled(store.clips, train, config.label_fraction),
         sample=sample_for_statistics(
             clips, sampler.indices, config.batch_size, config.hardware, placement, lambda: sampler.strength
         ),
         fingerprints=data_fingerprints(store, parts, config.data.skeleton),
         untrained=untrained_classes(store.clips, parts, config.data.classes),
     )
+
+
+def clips_used(config: RunConfig, store: Store, train: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return those of the training clips `train` that an epoch draws: the labelled ones, or all."""
+    return train if config.trains_unlabelled else labelled(store.clips, train, config.label_fraction)
 
 
 def _annealing(config: RunConfig) -> Annealing:
