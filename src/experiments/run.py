@@ -164,7 +164,8 @@ def _build(
     store = store_of(config)
     check_split(config, store, world, is_resumed=resume_point.checkpoint is not None)
     if unused := config.distillation.unused:
-        _log.warning("No effect, %s: %s.", config.distillation.circumstances, ", ".join(unused))
+        keys = f"{', '.join(unused)} {'has' if len(unused) == 1 else 'have'}"
+        _log.warning("%s no effect %s.", keys, config.distillation.circumstances)
     data = training_data(config, store, world, device)
     if resume_point.checkpoint is not None:
         _refuse_other_data(resume_point, lambda: _changes(config.data, resume_point, store, data.fingerprints), world)

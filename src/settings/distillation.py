@@ -116,9 +116,7 @@ class DistillationConfig:
         if self.teachers:
             alpha = "" if self.alpha is None else f" and alpha {self.alpha:g}"
             return f"with the method {self.method}{alpha}{'' if self.cached else ' and no cached outputs'}"
-        return (
-            "with peers, which are no teachers" if self.peers else "without teachers, which `distill` names, or peers"
-        )
+        return "with peers, which are no teachers" if self.peers else "without teachers (`distill --teacher`) or peers"
 
     def ce_weight(self, student: str, epoch: int, epochs: int) -> float:
         """Return `alpha`: the weight of the cross-entropy in an epoch.
