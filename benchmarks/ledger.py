@@ -289,9 +289,11 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true", help="change nothing, and report what is wrong")
     check = parser.parse_args(arguments).check
+    from jinja2 import TemplateError  # not at import, as in `rendered`
+
     try:
         made = rendered((RECORDS / TEMPLATE).read_text(encoding="utf-8"), read_records(RECORDS))
-    except (LookupError, ValueError, UserError) as error:  # records are missing or damaged, or `given` is misused
+    except (LookupError, ValueError, UserError, TemplateError) as error:  # of records, of `given`, or of the template
         sys.stdout.write(f"{_name(RECORDS / TEMPLATE)}: {error}\n")
         return 1
     if not check:

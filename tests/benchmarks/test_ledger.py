@@ -218,11 +218,19 @@ def test_a_typed_figure_is_found_in_the_template_and_in_the_other_document(
     ]
 
 
-def test_a_template_that_asks_for_a_missing_record_changes_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("template", "message"),
+    [
+        ("{{ runs('nano_e', 'tiny', 'xsub').seeds }}", "There is no record of nano_e on tiny xsub"),
+        ("{{ mean }}", "'mean' is undefined"),
+        ("{% if %}", "Expected an expression"),
+    ],
+)
+def test_a_template_with_an_error_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], template: str, message: str
 ) -> None:
-    root = laid_out(tmp_path, monkeypatch, "{{ runs('nano_e', 'tiny', 'xsub').seeds }}\n")
+    root = laid_out(tmp_path, monkeypatch, f"{template}\n")
     (root / "docs" / "results.md").write_text("as before\n")
     assert ledger.main([]) == 1
-    assert "results/results.md.j2: There is no record of nano_e on tiny xsub" in capsys.readouterr().out
+    assert f"results/results.md.j2: {message}" in capsys.readouterr().out
     assert (root / "docs" / "results.md").read_text() == "as before\n"
