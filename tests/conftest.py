@@ -147,6 +147,9 @@ def replace_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable
 CLASSES = ["rise", "fall", "still"]
 
 
+CENTER = 1  # spine_middle of the layout ntu25
+
+
 def moving_clips(count: int = 24) -> Iterator[Clip]:
     """Yield clips whose class is the direction in which a body moves; odd clips have a second body."""
     generator = np.random.default_rng(0)
@@ -154,6 +157,7 @@ def moving_clips(count: int = 24) -> Iterator[Clip]:
         label, bodies, frames = number % 3, 1 + number % 2, 12 + number % 5
         joints = generator.normal(size=(bodies, 1, 25, 3)).repeat(frames, axis=1)
         joints[..., 1] += (1.0, -1.0, 0.0)[label] * np.linspace(0, 3, frames)[None, :, None]
+        joints -= joints[0, 0, CENTER]
         valid = np.ones((bodies, frames), np.bool_)
         subject = 1 + number // 12
         yield Clip(f"clip{number:02}", joints.astype(np.float32), valid, label, subject=subject, camera=1)

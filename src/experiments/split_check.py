@@ -1,4 +1,4 @@
-"""Checks of a run's split before it trains: copies, clips without a shape, clips in no part, subjects in both."""
+"""Checks of a run's clips before it trains: copies, no shape, not centred, in no part, subjects in both parts."""
 
 import logging
 from collections.abc import Mapping
@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data.loading.run_data import clips_used, training_clips
+from ..data.store.clip_faults import clips_at_one_point, clips_off_center, fault_message
 from ..data.store.copies import copies_message, find_copies
-from ..data.store.one_point import clips_at_one_point, one_point_message
 from ..data.store.protocols import Split, split
 from ..data.store.reader import Store
 from ..data.store.suitability import split_warnings
@@ -50,7 +50,9 @@ def _check(config: RunConfig, store: Store, *, is_resumed: bool) -> None:
     parts = divided_with_warnings(store, config.data)
     train, held_out = training_clips(config, store, parts, warns=False)
     tested = {"test": parts.test, "validation": held_out}
-    _check_shapes(store, clips_used(config, store, train), tested, refuses=not is_resumed)
+    used = clips_used(config, store, train)
+    _check_shapes(store, used, tested, refuses=not is_resumed)
+    _check_centers(store, used)
     if config.data.copies != "allow":
         refuses = config.data.copies == "refuse" and not is_resumed
         _check_copies(store, train, tested, refuses=refuses)
@@ -63,13 +65,26 @@ def _check_shapes(
         found = clips_at_one_point(store, clips)
         if not len(found):
             continue
-        message = one_point_message(store, found, len(clips), what)
+        fault = "have all joints at one point in every frame, such as zeros"
+        message = fault_message(store, found, len(clips), what, fault)
         if refuses and what == "training" and len(found) == len(clips):
             raise UserError(
                 f"{message} Nothing can be learned from them. Look at the recordings and at the program that wrote "
                 f"{store.path}: `{program()} inspect {store.path}` shows its clips."
             )
         _log.warning("%s Nothing can be learned from such clips, or be recognised in them.", message)
+
+
+def _check_centers(store: Store, train: NDArray[np.int64]) -> None:
+    found = clips_off_center(store, train)
+    if not len(found):
+        return
+    fault = f"do not begin with {store.skeleton.joints[store.skeleton.center]} of the first body at the origin"
+    _log.warning(
+        "%s Recordings are moved there before they are recognised, so the model would be given others than it was "
+        "trained on. Move the clips, as `preprocess` does, before they are written into %s.",
+        *(fault_message(store, found, len(train), "training", fault), store.path),
+    )
 
 
 def _check_copies(

@@ -165,3 +165,16 @@ def test_only_clips_that_the_training_uses_count_and_held_out_ones_are_looked_at
     validated = tiny_config("validation=split", "validation_fraction=0.25")
     every = with_zeros(tiny, tmp_path / "every", range(len(clips)))
     assert "validation clips (100.0%) have all joints" in warnings_of(caplog, validated, every, is_resumed=True)
+
+
+def test_clips_that_are_not_centred_are_a_warning_with_the_joint(
+    tiny_config: MakeConfig, data_yaml: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    clips = list(open_store(data_yaml.parent / "data" / "tiny"))
+    clips[2] = replace(clips[2], joints=clips[2].joints + 1)
+    classes = ["rise", "fall", "still"]
+    store = write_store(tmp_path / "moved" / "tiny", clips, name="tiny", layout="ntu25", classes=classes)
+    text = warnings_of(caplog, tiny_config(), store)
+    assert (
+        "1 of 12 training clips (8.3%) do not begin with spine_middle of the first body at the origin: clip02." in text
+    )

@@ -1,4 +1,4 @@
-"""The search for clips whose joints are all at one point."""
+"""The search for clips whose joints are all at one point, or that are not centred."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -9,11 +9,12 @@ import pytest
 from numpy.typing import NDArray
 from store_probes import write
 
-from last.data.store import one_point
+from last.data.store import clip_faults
 from last.data.store.clip import Clip
-from last.data.store.one_point import clips_at_one_point, one_point_message
+from last.data.store.clip_faults import clips_at_one_point, clips_off_center, fault_message
 from last.data.store.reader import open_store
 from last.data.store.row_file import RowFile
+from last.skeleton import load_layout
 
 SOUND, ZEROS, POINT, GAP, SECOND, LATE = range(6)
 
@@ -54,12 +55,26 @@ def test_a_sound_clip_costs_one_row_of_joints(tmp_path: Path, monkeypatch: pytes
 
     monkeypatch.setattr(RowFile, "rows", note)
     monkeypatch.setattr(RowFile, "span", lambda *_: pytest.fail("a sound clip was read as a whole"))
-    monkeypatch.setattr(one_point, "_BLOCK", 4)
+    monkeypatch.setattr(clip_faults, "_BLOCK", 4)
     assert not len(clips_at_one_point(store, np.arange(9)))
     assert read == [4, 4, 1]
 
 
+def test_clips_are_found_that_do_not_begin_at_the_origin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clip_faults, "_BLOCK", 2)
+    moving = np.random.default_rng(0).normal(size=(2, 5, 25, 3)).astype(np.float32)
+    center = load_layout("ntu25").center
+    centred = moving - moving[0, 0, center]
+    missing = centred + 1
+    missing[0, 0, center] = 0
+    store = write(
+        tmp_path / "store", *(clip(*each) for each in zip("abcd", [centred, moving, missing, moving], strict=True))
+    )
+    assert clips_off_center(store, np.arange(4)).tolist() == [1, 3]
+    assert clips_off_center(store, np.array([3, 0])).tolist() == [3]
+    assert clips_off_center(store, np.zeros(0, np.int64)).tolist() == []
+
+
 def test_the_message_has_number_share_and_names(folder: Path) -> None:
-    text = one_point_message(open_store(folder), np.array([ZEROS, POINT]), 6, "training")
-    assert text.startswith("2 of 6 training clips (33.3%) have all joints at one point")
-    assert text.endswith(": zeros, point.")
+    text = fault_message(open_store(folder), np.array([ZEROS, POINT]), 6, "training", "have no shape")
+    assert text == "2 of 6 training clips (33.3%) have no shape: zeros, point."
