@@ -2,14 +2,14 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
 from ..data.store.format import HEADER_FILE
 from ..models.registry import family_config
 from ..settings.data import PREPARATION_KEYS, DataConfig
-from ..settings.model import ModelConfig, check_complete
+from ..settings.model import ModelConfig, check_complete, sizes_of
 from ..settings.run import RunConfig
 from ..utils.config import (
     YAML_ENDINGS,
@@ -215,22 +215,40 @@ def _differ(first: Mapping[str, Any], second: Mapping[str, Any], key: str) -> bo
 
 
 def _choose(section: str, flag: str, recipe: Layer) -> tuple[list[Layer], Layer]:
-    """Return the layer of a model or data set, and the recipe without the section of another one.
+    """Return the layer of a model or data set, and the recipe without what it says about another one.
 
-    A recipe may name its model and data set; a run's saved configuration describes them completely. A flag that names
-    another one replaces the recipe's whole section.
+    A recipe may name its model and data set. A complete section, such as that of a run's saved configuration, describes
+    one of them, and a flag that names another one replaces it. Of a few keys, those stay that say how to train.
     """
     load = {"model": model_layer, "data": data_layer}[section]
     described = _values_of(recipe, section)
     named = str(described.get("name", ""))
-    if flag:
-        layer = load(flag)
-        own = section_layer(layer, section).values.get("name")
-        if named and named != own:
-            recipe = replace(recipe, values={key: each for key, each in recipe.values.items() if key != section})
-        return [layer], recipe
     complete = {"model": "family", "data": "classes"}[section] in described
-    return ([] if complete else [load(named)]), recipe
+    if not flag:
+        return ([] if complete else [load(named)]), recipe
+    layer = load(flag)
+    own = section_layer(layer, section).values
+    if named and named != own.get("name"):
+        of_any = {"model": _of_any_model, "data": _of_any_data}[section]
+        values = {key: each for key, each in recipe.values.items() if key != section}
+        kept = {} if complete else of_any(described, own)
+        recipe = replace(recipe, values={**values, section: kept} if kept else values)
+    return [layer], recipe
+
+
+def _of_any_model(described: Mapping[str, Any], chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a recipe says about its model that holds for the chosen one too: all but sizes."""
+    try:
+        config = family_config(str(chosen.get("family", "")))
+    except UserError:  # reported later
+        return {}
+    of_any = {each.name for each in fields(config)} - {"name", "family", *sizes_of(config)}
+    return {key: value for key, value in described.items() if key in of_any}
+
+
+def _of_any_data(described: Mapping[str, Any], _: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a recipe says about its data set that holds for any: how clips are sampled and augmented."""
+    return {key: described[key] for key in ("sampling", "normalize", "augment") if key in described}
 
 
 def _environment(requested: str, recipe: Layer) -> tuple[str, Layer]:

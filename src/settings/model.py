@@ -69,8 +69,7 @@ def check_complete(config: ModelConfig) -> None:
         )
     if len(set(config.streams)) < len(config.streams):
         raise UserError(f"model.streams: {config.streams} should have each stream once.")
-    sizes = [each.name for each in fields(config) if each.name not in (*switches_of(config), "streams")]
-    if empty := [f"model.{name}" for name in sizes if getattr(config, name) == []]:
+    if empty := [f"model.{name}" for name in sizes_of(config) if getattr(config, name) == []]:
         raise UserError(
             f"The model {config.name} has no sizes: {', '.join(empty)} should be lists with one entry for each stage."
         )
@@ -108,6 +107,13 @@ def _shown_switch(key: str, value: object) -> str:
 def switches_of(config: ModelConfig | type[ModelConfig]) -> list[str]:
     """Return the keys of a family that switch additions to its architecture on."""
     return [each.name for each in fields(config) if each.metadata.get("switch")]
+
+
+def sizes_of(config: ModelConfig) -> list[str]:
+    """Return the keys of a family that need one entry per stage: its default has none."""
+    default = type(config)()
+    names = [each.name for each in fields(config) if each.name not in (*switches_of(config), "streams")]
+    return [name for name in names if getattr(default, name) == []]
 
 
 def without_switches(config: ModelConfig) -> ModelConfig:

@@ -97,9 +97,48 @@ def test_the_saved_configuration_of_a_run_holds_the_settings_of_its_preparation(
         resolve(recipe=str(path), overrides=["data.fps=20"])
 
 
-def test_flag_of_another_model_beats_the_whole_section_of_the_recipe(recipe: Path) -> None:
-    config = resolve(recipe=str(recipe), model="nano_e")
-    assert (config.model.name, config.model.dropout, config.epochs) == ("nano_e", 0.3, 7)  # type: ignore[attr-defined]
+@pytest.mark.parametrize("model", ["nano_e", "base"])
+def test_a_recipe_trains_another_model_in_its_way_but_not_with_its_sizes(model: str, tmp_path: Path) -> None:
+    path = tmp_path / "recipe.yaml"
+    of_family = "joint_embedding: true, " if model == "nano_e" else ""
+    path.write_text(
+        f"model: {{name: small_e, channels: [8], dropout: 0.5, {of_family}added_streams: {{partner: {{}}}}}}\n"
+        "data: {name: nw_ucla}\nepochs: 7\n"
+    )
+    plain, config = resolve(model=model, dataset="nw_ucla"), resolve(recipe=str(path), model=model)
+    changes = {"dropout": 0.5, "added_streams": {"partner": {}}, **({"joint_embedding": True} if of_family else {})}
+    assert (config.model, config.epochs) == (replace(plain.model, **changes), 7)
+
+
+def test_a_switch_of_another_family_is_left_out_with_its_model(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text("model: {name: small_e, joint_embedding: true}\ndata: {name: nw_ucla}\n")
+    assert resolve(recipe=str(path), model="base").model == resolve(model="base", dataset="nw_ucla").model
+
+
+def test_a_recipe_samples_and_augments_another_data_set_in_its_way(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(
+        "model: {name: small_e}\ndata: {name: nw_ucla, split: view1to2, select: {subjects: [1]}, "
+        "sampling: {method: uniform}, augment: {scale: 0.3}}\n"
+    )
+    plain, config = resolve(model="small_e", dataset="sbu").data, resolve(recipe=str(path), dataset="sbu").data
+    assert config == replace(
+        plain, sampling=replace(plain.sampling, method="uniform"), augment=replace(plain.augment, scale=0.3)
+    )
+
+
+def test_the_saved_configuration_of_a_run_is_of_its_own_model_and_data_set_alone(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    settings = ["model.dropout=0.5", "data.augment.scale=0.3", "epochs=7"]
+    path.write_text(to_yaml(resolve(model="small_e", dataset="nw_ucla", overrides=settings)))
+    plain, config = resolve(model="base", dataset="sbu"), resolve(recipe=str(path), model="base", dataset="sbu")
+    assert (config.model, config.data, config.epochs) == (plain.model, plain.data, 7)
+
+
+@pytest.mark.parametrize("model", sorted(MODEL_FILES))
+def test_every_model_trains_on_sbu_with_the_stream_of_its_recipe(model: str) -> None:
+    assert resolve(recipe="sbu", model=model).model.added_streams == {"partner": {}}
 
 
 def test_flag_of_the_same_model_keeps_the_section_of_the_recipe(recipe: Path) -> None:
