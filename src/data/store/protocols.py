@@ -86,6 +86,7 @@ def empty_part(
     clips: NDArray[np.void], config: DataConfig, protocol: str, parts: Split, needed: Sequence[str] = PARTS
 ) -> str:
     """Return a sentence with the needed part of a protocol that is empty and the reason, or an empty string."""
+    selected = clips[_selected(clips, config)]
     for part in needed:
         if len(getattr(parts, part)):
             continue
@@ -94,10 +95,11 @@ def empty_part(
         if rule is None or rule.by not in PROPERTIES:
             divided = rule is not None and rule.by != "list"
             advice = "; a class gives one to each part if it has at least two" if divided else ""
-            return f"{problem} of the {len(clips)} there are{advice}."
-        present = ", ".join(map(str, np.unique(clips[rule.by])[:40].tolist()))
-        unknown = " (0: not known)" if (clips[rule.by] == 0).any() else ""
-        among = f"among {counted(len(clips), 'clip')}"
+            return f"{problem} of the {len(selected)} there are{advice}."
+        present = ", ".join(map(str, np.unique(selected[rule.by])[:40].tolist()))
+        unknown = " (0: not known)" if (selected[rule.by] == 0).any() else ""
+        left_out = f" that data.select keeps of {len(clips):,}" if len(selected) < len(clips) else ""
+        among = f"among {counted(len(selected), 'clip')}{left_out}"
         return f"{problem}: {among} the values of '{rule.by}' are {present or 'none'}{unknown}."
     return ""
 

@@ -67,6 +67,14 @@ def test_a_part_without_clips_is_refused_with_what_there_is() -> None:
     assert len(divide(CLIPS, config).test) == 0
 
 
+def test_a_part_that_a_selection_leaves_without_clips_is_refused_with_the_clips_it_keeps() -> None:
+    config = make_config(SelectConfig(cameras=[1, 3]), first=ProtocolConfig("camera", test=[2]))
+    kept = len(select(CLIPS, config))
+    message = rf"among {kept} clips that data\.select keeps of {len(CLIPS)} the values of 'camera' are 1, 3\."
+    with pytest.raises(UserError, match=message):
+        split(CLIPS, config)
+
+
 @pytest.mark.parametrize("rule", [ProtocolConfig("camera"), ProtocolConfig("camera", train=[1, 2], test=[2, 3])])
 def test_a_protocol_without_or_with_overlapping_lists_is_refused(rule: ProtocolConfig) -> None:
     with pytest.raises(UserError, match="The protocol first of tiny"):
