@@ -15,6 +15,7 @@ from ..tasks.recipe import ResumeRules, TaskRecipe
 from ..utils.dotted_keys import flatten, mappings_of_names
 from ..utils.errors import Unwritable, UserError
 from ..utils.foreign_text import short
+from ..utils.numbers import counted
 from ..utils.overlay import takes_away, type_at
 from ..utils.root_folders import outermost, writable
 from ..utils.yaml_text import inline
@@ -212,6 +213,7 @@ def _find(
     facts["finished"] = run.finished and checkpoint.is_end(config.end)
     facts["changed"] = _refuse_changes(checkpoint.config, config, path, explicit_keys, recipe)
     if not facts["finished"]:
+        _refuse_other_average(checkpoint, config, path)
         _log_changes(checkpoint.config, config, facts["changed"])
     return facts
 
@@ -288,6 +290,24 @@ def _refuse_changes(
         )
         raise UserError(f"The run of {path} was started with another configuration:\n{lines}\n{remedy}")
     return changed
+
+
+def _refuse_other_average(checkpoint: Checkpoint, now: RunConfig, path: Path) -> None:
+    """Refuse another number of epochs if the average of the last ones needs weights that are not kept one by one.
+
+    Raises:
+        UserError: it does.
+    """
+    before, how, finished = checkpoint.config.epochs, now.ema, checkpoint.epoch + 1
+    first = how.first_averaged(now.epochs)
+    one_alone = min(first, how.first_averaged(before)) + 1  # up to here the average is the weights of one epoch
+    if how.last_epochs and now.epochs != before and finished > max(first, one_alone):
+        raise UserError(
+            f"{path} cannot be resumed with {counted(now.epochs, 'epoch')} instead of {before}: ema.last_epochs "
+            f"averages the last {how.last_epochs}, of which {finished - first} are finished already, and their weights "
+            f"are not kept one by one. Give --epochs {finished + how.last_epochs} or more, so that all of them are "
+            f"still to come, or leave it at {before}."
+        )
 
 
 def _setting(key: str, now: RunConfig) -> str:

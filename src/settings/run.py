@@ -92,6 +92,10 @@ class EmaConfig:
                 "Set one of them to 0."
             )
 
+    def first_averaged(self, epochs: int) -> int:
+        """Return the first epoch, counted from 0, whose end is in the average of a run of so many epochs."""
+        return max(0, epochs - self.last_epochs)
+
 
 @dataclass
 class DistributedConfig:

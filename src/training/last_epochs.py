@@ -12,20 +12,19 @@ from .ema import WeightAverage
 
 
 class LastEpochsAverage(WeightAverage):
-    """Average a model's parameters over the ends of the last `count` of `epochs` epochs.
+    """Average a model's parameters over the ends of the last epochs of a run, those from the epoch `first` on.
 
     Before these epochs the average is the weights of the last finished epoch. `steps` is the number of finished epochs,
     so that an epoch whose test was interrupted does not count twice when the run is resumed.
 
     Args:
         model: the model with the parameters.
-        count: N, the number of averaged epochs; all of them if there are fewer.
-        epochs: the planned length of the run.
+        first: the first averaged epoch, counted from 0.
     """
 
-    def __init__(self, model: nn.Module, count: int, epochs: int) -> None:
+    def __init__(self, model: nn.Module, first: int) -> None:
         super().__init__(model, decay=0.0)
-        self.first = max(0, epochs - count)
+        self.first = first
 
     def next_share(self) -> float:
         """Return that a step takes no share; no step counts."""

@@ -177,7 +177,7 @@ def _average(model: nn.Module, how: EmaConfig, epochs: int) -> WeightAverage | N
     """Return the average of a model's weights that the configuration asks for."""
     if how.decay > 0:
         return WeightAverage(model, how.decay)
-    return LastEpochsAverage(model, how.last_epochs, epochs) if how.last_epochs > 0 else None
+    return LastEpochsAverage(model, how.first_averaged(epochs)) if how.last_epochs > 0 else None
 
 
 def _distributed(task: Task, device: torch.device, world: World, *, sync_batchnorm: bool) -> nn.Module:

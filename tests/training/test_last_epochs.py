@@ -33,15 +33,15 @@ def followed(model: nn.Linear, average: LastEpochsAverage, epochs: range) -> lis
 )
 def test_the_last_epochs_count_equally_and_earlier_ones_follow_the_weights(count: int, wanted: list[float]) -> None:
     model = nn.Linear(1, 1, bias=False)
-    average = LastEpochsAverage(model, count, epochs=5)
+    average = LastEpochsAverage(model, EmaConfig(last_epochs=count).first_averaged(5))
     assert followed(model, average, range(5)) == pytest.approx(wanted, rel=EXACT)
 
 
 def test_an_epoch_that_ends_twice_counts_once() -> None:
     model = nn.Linear(1, 1, bias=False)
-    average = LastEpochsAverage(model, 3, epochs=5)
+    average = LastEpochsAverage(model, first=2)
     followed(model, average, range(5))
-    resumed = LastEpochsAverage(model, 3, epochs=5)
+    resumed = LastEpochsAverage(model, first=2)
     resumed.load_state(average.state(), average.steps)
     resumed.end_epoch(4)
     assert resumed.state()["weight"].item() == average.state()["weight"].item()
@@ -62,3 +62,30 @@ def test_a_run_tests_and_saves_the_mean_of_its_last_epochs(tiny_config: Callable
     row = read_rows(result.run.path / "metrics.jsonl")[-1]
     assert result.summary["weights"] == "averaged" and result.summary["final_top1"] == row["ema_test_top1"]
     assert "averaged" in last.statistics
+
+
+@pytest.mark.parametrize(
+    ("state", "epochs", "message"),
+    [
+        ("last.pth", 7, r"7 epochs instead of 6.*of which 2 are finished.*--epochs 9 or more"),
+        ("epoch_0003.pth", 5, r"5 epochs instead of 6.*of which 2 are finished.*--epochs 7 or more"),
+    ],
+)
+def test_other_epochs_are_refused_if_the_average_needs_weights_that_are_not_kept(
+    tiny_config: Callable[..., RunConfig], state: str, epochs: int, message: str
+) -> None:
+    settings = ("ema.last_epochs=3", "learning_rate=0.1", "checkpoint.keep=6")
+    run = experiment.train(tiny_config("epochs=6", *settings)).run
+    with pytest.raises(UserError, match=message):
+        experiment.train(
+            tiny_config(f"epochs={epochs}", *settings), str(run.checkpoints / state), explicit_keys=["epochs"]
+        )
+
+
+def test_a_run_that_is_extended_averages_its_new_last_epochs(tiny_config: Callable[..., RunConfig]) -> None:
+    settings = ("ema.last_epochs=2", "learning_rate=0.1", "checkpoint.keep=6")
+    run = experiment.train(tiny_config("epochs=4", *settings)).run
+    longer = experiment.train(tiny_config("epochs=6", *settings), str(run.path), explicit_keys=["epochs"]).run
+    before, last = (read_checkpoint(path) for path in (longer.checkpoints / "epoch_0004.pth", longer.last))
+    for name, average in last.ema.items():
+        torch.testing.assert_close(average, (before.model[name] + last.model[name]) / 2)
