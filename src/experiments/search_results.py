@@ -2,6 +2,7 @@
 
 import math
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -54,8 +55,24 @@ class Stage:
 
     @property
     def ordered(self) -> list[VariantResult]:
-        """Return the results, best first; those that have none come last."""
-        return sorted(self.results, key=lambda each: -each.together.mean if each.together.known else math.inf)
+        """Return the results, best first; those that have none come last.
+
+        Candidates are ordered by their differences from the recipe's own settings on the same clips and seeds, since
+        they may have been trained with different seeds, whose held-out clips may differ; by their means only if the
+        recipe has no result.
+        """
+        compares = self.results[0].together.known
+
+        def disadvantage(result: VariantResult) -> float:
+            if not result.together.known:
+                return math.inf
+            if not compares:
+                return -result.together.mean
+            if result.variant == BASELINE:
+                return 0.0
+            return sys.float_info.max if result.difference is None else -result.difference.mean
+
+        return sorted(self.results, key=disadvantage)
 
     def problem(self, name: str) -> str:
         """Return why a candidate has no result: `diverged`, `failed` or `stopped`; empty if no run of it says so."""
@@ -173,7 +190,6 @@ def _shown_name(name: str) -> str:
 
 def notes(search: Search, standing: Standing) -> list[str]:
     """Return sentences that say how the table is to be read, and how far its figures can be trusted."""
-    seeds = len(search.spec.seeds)
     clips = "held-out training clips" if standing.stages[0].plan.runs[0].subset == "val" else "tested training clips"
     text = [
         f"{METRIC.title} of the last epoch on {clips}; each length of the schedule is a training of its own. A "
@@ -187,10 +203,17 @@ def notes(search: Search, standing: Standing) -> list[str]:
             f"The best of {standing.tried} looks better than it is: of as many equally good candidates, the best would "
             f"lead by about {chance:.1f} points by chance alone. Expect that much less on other clips."
         )
-    if seeds == 1:
-        text.append("One seed: the intervals lack the noise of training. Confirm the choice with --seeds 0,1,2.")
+    text += _lack_of_seeds(search, standing)
     text += _gain_of_length(standing)
     return text
+
+
+def _lack_of_seeds(search: Search, standing: Standing) -> list[str]:
+    """Return a sentence about intervals that are of one seed, if there are some."""
+    found = [each.difference.seeds for stage in standing.stages for each in stage.results if each.difference]
+    if len(search.spec.seeds) == 1:
+        return ["One seed: the intervals lack the noise of training. Confirm the choice with --seeds 0,1,2."]
+    return ["Intervals of one seed lack the noise of training."] if 1 in found else []
 
 
 def optimism(standing: Standing) -> float | None:

@@ -11,7 +11,7 @@ from last.evaluation.paired import Difference
 from last.experiments.search import run_search
 from last.experiments.search_results import Standing, choice, columns, notes, optimism, read_stages, rows
 from last.settings.run import RunConfig
-from last.utils.errors import TrainingDiverged
+from last.utils.errors import TrainingDiverged, UserError
 
 
 def by_rate(config: RunConfig) -> range:
@@ -66,6 +66,26 @@ def test_the_recipe_is_not_called_better_than_candidates_that_there_was_no_time_
     assert choice(search, run_search(search, 1))[0] == (
         "Best: the recipe's own settings; no candidate has a result; 1 epoch."
     )
+
+
+def test_a_candidate_with_the_easier_seed_alone_is_not_better_than_the_recipe_with_all(
+    search_plan: MakeSearch, passing_time: SweepTrainings
+) -> None:
+    passing_time.recognised = lambda config: range(9 if config.seed == 0 else 1)
+    fails = UserError("no")
+    passing_time.fails = lambda config: fails if config.seed and "baseline" not in config.output_root else None
+    search = search_plan(budget_hours=0.6, seeds=[0, 1])
+    standing = run_search(search, 1)
+    means = {each.variant: each.together.mean for each in standing.stages[-1].results if each.together.known}
+    assert means.pop("baseline") == pytest.approx(50)
+    assert means and set(means.values()) == {90.0}
+    assert choice(search, standing)[0].startswith("Best: the recipe's own settings;")
+
+
+def test_the_notes_tell_which_intervals_are_of_one_seed(search_plan: MakeSearch, passing_time: SweepTrainings) -> None:
+    several, one = (search_plan(budget_hours=0.6, seeds=seeds, name=str(len(seeds))) for seeds in ([0, 1], [0]))
+    assert "Intervals of one seed lack the noise of training." in notes(several, run_search(several, 1))
+    assert any(note.startswith("One seed: ") for note in notes(one, run_search(one, 1)))
 
 
 def test_the_notes_say_how_optimistic_the_best_is_and_what_longer_schedules_brought(
