@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -66,12 +67,14 @@ def resolve(
     Raises:
         UserError: a file is missing, a key is unknown or a value impossible.
     """
-    recipe_layer = _recipe_layer(recipe) if recipe else Layer("no recipe", {})
+    whole_recipe = recipe_layer = _recipe_layer(recipe) if recipe else Layer("no recipe", {})
     _refuse_missing_choices({"model": model, "data": dataset}, recipe_layer)
     model_part, recipe_layer = _choose("model", model, recipe_layer)
     data_part, recipe_layer = _choose("data", dataset, recipe_layer)
     settings, unreadable = readable_overrides(overrides)
     is_saved = _is_saved(recipe_layer)
+    if not is_saved:
+        _warn_of_left_out(whole_recipe, recipe_layer, settings)
     environment, recipe_layer = _environment(environment or _text_at(settings, "environment"), recipe_layer)
     machine = environment_layer(environment)
     recipe_layer = _with_whole_mappings(recipe_layer) if is_saved else recipe_layer
@@ -249,6 +252,25 @@ def _of_any_model(described: Mapping[str, Any], chosen: Mapping[str, Any]) -> di
 def _of_any_data(described: Mapping[str, Any], _: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a recipe says about its data set that holds for any: how clips are sampled and augmented."""
     return {key: described[key] for key in ("sampling", "normalize", "augment") if key in described}
+
+
+def _warn_of_left_out(recipe: Layer, used: Layer, settings: Layer) -> None:
+    """Warn of the keys of a recipe that a flag of another model or data set leaves out and `--set` does not give."""
+    given = {*flatten(settings.values), *flatten(used.values)}
+    for section, option in (("model", "--model"), ("data", "--dataset")):
+        described = _values_of(recipe, section)
+        keys = [key for key in flatten({section: described}) if key not in (f"{section}.name", *given)]
+        if described.get("name") != _values_of(used, section).get("name") and keys:
+            _warn_once(recipe.origin, str(described["name"]), option, tuple(keys))
+
+
+@cache
+def _warn_once(origin: str, name: str, option: str, keys: tuple[str, ...]) -> None:
+    """Warn of keys that are left out; a sweep builds many configurations from the same files and flags."""
+    _log.warning(
+        "%s is for %s, and %s names another: its %s %s left out. To keep what fits, give it with --set.",
+        *(origin, name, option, ", ".join(keys), "is" if len(keys) == 1 else "are"),
+    )
 
 
 def _environment(requested: str, recipe: Layer) -> tuple[str, Layer]:

@@ -141,6 +141,21 @@ def test_every_model_trains_on_sbu_with_the_stream_of_its_recipe(model: str) -> 
     assert resolve(recipe="sbu", model=model).model.added_streams == {"partner": {}}
 
 
+def test_keys_that_a_flag_of_another_model_or_data_set_leaves_out_are_named_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text("model: {name: small_e, dropout: 0.5, joint_embedding: true}\ndata: {name: nw_ucla}\n")
+    for _ in range(2):
+        resolve(recipe=str(path), model="base")
+    (message,) = [each.getMessage() for each in caplog.records]
+    wanted = f"{path} is for small_e, and --model names another: its model.joint_embedding is left out."
+    assert message == f"{wanted} To keep what fits, give it with --set."
+    caplog.clear()
+    resolve(recipe=str(path), model="nano_e", dataset="sbu")
+    assert not caplog.records, "all keys fit"
+
+
 def test_flag_of_the_same_model_keeps_the_section_of_the_recipe(recipe: Path) -> None:
     assert resolve(recipe=str(recipe), model="small_e").model.dropout == 0.5  # type: ignore[attr-defined]
 
