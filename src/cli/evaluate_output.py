@@ -28,6 +28,8 @@ def show(result: "EvalResult") -> None:
         *([metric.title, f"{metric.text(value).strip()} {metric.unit}".strip()] for metric, value in result.added),
         ["loss", f"{metrics.loss:.4f}"],
     ]
+    if (apart := result.extras.without_copies) is not None:
+        rows.insert(2, [apart.title, "-" if apart.top1 is None else f"{apart.top1.value:.2f} %"])
     if missing := int(metrics.unusable.sum()):
         rows.insert(1, ["unusable clips, counted as not recognised", str(missing)])
     averaged = result.extras.test_time

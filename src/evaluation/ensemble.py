@@ -3,12 +3,14 @@
 Legend: N clips, K classes, E networks.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..runs.checkpoint import Checkpoint
 from ..utils.errors import UserError
 from ..utils.names import contrast
 from ..utils.numbers import counted
@@ -16,6 +18,7 @@ from ..utils.progress import Progress
 from .metrics import Predictions
 from .tested import PLAINLY, Condition, TestedModel
 
+ENSEMBLE, COMPARISON = "An ensemble", "A comparison"  # of networks, in messages
 FEWEST_TO_WEIGH = 20  # held-out clips
 _STEPS, _SETTLED = 500, 1e-7
 _LEAST = float(np.finfo(np.float32).tiny)
@@ -34,27 +37,40 @@ class Weights:
     source: str
 
 
-def refuse_strangers(members: Sequence[TestedModel], what: str = "An ensemble") -> None:
-    """Refuse networks whose probabilities cannot be summed, or compared; `what` begins the message.
+def refuse_strangers(read: Mapping[Path, Checkpoint], what: str = ENSEMBLE) -> None:
+    """Refuse networks whose probabilities cannot be summed, or compared, before their data are looked for.
+
+    Args:
+        read: their checkpoints by path.
+        what: begins the message.
 
     Raises:
-        UserError: classes, layouts or tested clips differ; the message names the first that does not fit.
+        UserError: classes or layouts differ; the message names the first that does not fit.
     """
-    first = members[0]
-    for other in members[1:]:
+    (path, first), *others = read.items()
+    for other_path, other in others:
         if other.classes != first.classes:
             raise UserError(
-                f"{what} of different classes: {first.path} has {counted(len(first.classes), 'class')}, and "
-                f"{other.path} has {len(other.classes)}{contrast(other.classes, first.classes)}. Give networks that "
-                "were trained on the same classes."
+                f"{what} of different classes: {path} has {counted(len(first.classes), 'class')}, and {other_path} has "
+                f"{len(other.classes)}{contrast(other.classes, first.classes)}. Give networks that were trained on the "
+                "same classes."
             )
         layouts = [each.config.data.skeleton for each in (first, other)]
         if layouts[0] != layouts[1]:
             raise UserError(
-                f"{what} of different layouts: {first.path} has {layouts[0].name}, and {other.path} has "
-                f"{layouts[1].name}. Give networks that were trained on the same joints."
+                f"{what} of different layouts: {path} has {layouts[0].name}, and {other_path} has {layouts[1].name}. "
+                "Give networks that were trained on the same joints."
             )
-        if problem := _other_clips(first, other):
+
+
+def refuse_other_clips(members: Sequence[TestedModel], what: str = ENSEMBLE) -> None:
+    """Refuse networks that are tested on different clips; `what` begins the message.
+
+    Raises:
+        UserError: they are; the message names the first that does not fit.
+    """
+    for other in members[1:]:
+        if problem := _other_clips(members[0], other):
             raise UserError(
                 f"{what} that is tested on different clips: {problem}. Its networks belong to the same protocol: "
                 "train them with the same --split, or name one with --split."

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from ..plots.figures import draws_or_warns
+from ..runs.checkpoint import read_checkpoint
 from ..tasks.measures import Metric
 from ..utils.errors import UserError
 from ..utils.files import make_folder
@@ -20,8 +21,17 @@ from ..utils.progress import SILENT, Progress
 from ..version import __version__
 from .clip_metrics import clip_metrics, get_metric, list_metrics
 from .details import ONE_CLASS, condition_of, correct_clips, gain_of, measure_details, share_of
-from .ensemble import Ensemble, Weights, equal_weights, in_order, refuse_strangers, trained_weights
-from .findings import ComparisonResult, EnsembleResult, Extras, MemberResult, TestTimeResult
+from .ensemble import (
+    COMPARISON,
+    Ensemble,
+    Weights,
+    equal_weights,
+    in_order,
+    refuse_other_clips,
+    refuse_strangers,
+    trained_weights,
+)
+from .findings import ComparisonResult, EnsembleResult, Extras, MemberResult, TestTimeResult, WithoutCopies
 from .metrics import Metrics, Predictions, measure
 from .page import write_evaluation_page
 from .page_content import content_of
@@ -66,11 +76,7 @@ def evaluate(request: EvalRequest, out: Path, progress: Progress = SILENT) -> Ev
     for name in request.metrics:
         get_metric(name)  # reports an unknown one before any work
     _refuse_contradictions(request)
-    members = [open_tested(request, path) for path in request.checkpoints]
-    refuse_strangers(members)
-    compared = None if request.compare is None else open_tested(request, request.compare)
-    if compared is not None:
-        refuse_strangers([members[0], compared], "A comparison")
+    members, compared = _opened(request)
     _refuse_impossible_views(request, members)
     _warn_about_classes(members[0])
     make_folder(out)  # reports an unwritable folder before all clips are scored
@@ -100,6 +106,26 @@ def evaluate(request: EvalRequest, out: Path, progress: Progress = SILENT) -> Ev
         write_evaluation_page(request.further.report, content)
         files["page"] = request.further.report
     return EvalResult(metrics, added, first.classes, facts, files, found, extras)
+
+
+def _opened(request: EvalRequest) -> tuple[list[TestedModel], TestedModel | None]:
+    """Open the networks that are evaluated, and the one that they are compared with.
+
+    Raises:
+        UserError: a checkpoint cannot be read, the data are missing or do not fit it, or the networks do not fit.
+    """
+    read = {path: read_checkpoint(path) for path in request.checkpoints}
+    refuse_strangers(read)
+    other = None if request.compare is None else read_checkpoint(request.compare)
+    if request.compare is not None and other is not None:
+        refuse_strangers({request.checkpoint: read[request.checkpoint], request.compare: other}, COMPARISON)
+    members = [open_tested(request, path, checkpoint) for path, checkpoint in read.items()]
+    refuse_other_clips(members)
+    if request.compare is None or other is None:
+        return members, None
+    compared = open_tested(request, request.compare, other)
+    refuse_other_clips([members[0], compared], COMPARISON)
+    return members, compared
 
 
 def _refuse_contradictions(request: EvalRequest) -> None:
@@ -176,11 +202,22 @@ def _extras(
     further = request.further
     wants_details = further.details or further.report is not None
     return Extras(
+        without_copies=_without_copies(ensemble, predictions) if request.subset == "test" else None,
         ensemble=None if ensemble.single else _ensemble_result(ensemble, parts),
         test_time=_test_time(ensemble, request, predictions, progress) if request.test_time.averages else None,
         details=measure_details(ensemble, request, predictions, metrics, progress) if wants_details else None,
         robustness=measure_robustness(ensemble, predictions, progress) if further.robustness else (),
     )
+
+
+def _without_copies(ensemble: Ensemble, predictions: Predictions) -> WithoutCopies | None:
+    """Return how the clips are recognised that are no copies of a network's training clips; None if no clip is one."""
+    of_each_protocol = {member.checkpoint.data.get("protocol", str(member.path)): member for member in ensemble.members}
+    copies = {str(name) for member in of_each_protocol.values() for name in member.store.clips["name"][member.copies()]}
+    if not copies:
+        return None
+    others = correct_clips(predictions)[[name not in copies for name in predictions.names]]
+    return WithoutCopies(len(others), len(copies), share_of(others) if len(others) else None)
 
 
 def _ensemble_result(ensemble: Ensemble, parts: Sequence[Predictions]) -> EnsembleResult:

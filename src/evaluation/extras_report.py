@@ -14,8 +14,10 @@ _DECIMALS = 4
 
 
 def in_metrics(extras: Extras) -> dict[str, Any]:
-    """Return what belongs beside the metrics in their file: an ensemble, averages at test time, a comparison."""
+    """Return what belongs beside the metrics in their file, such as an ensemble, a comparison or an average."""
     found: dict[str, Any] = {}
+    if extras.without_copies is not None:
+        found["without_copies"] = _rounded(asdict(extras.without_copies))
     if extras.ensemble is not None:
         found["ensemble"] = _rounded({**asdict(extras.ensemble), "parameters": extras.ensemble.parameters})
     if extras.test_time is not None:

@@ -283,8 +283,31 @@ class ComparisonResult:
 
 
 @dataclass(frozen=True)
+class WithoutCopies:
+    """The tested clips that are no copies of training clips, where some are; see `find_copies`.
+
+    Attributes:
+        clips: how many they are.
+        copies: how many of the tested clips are copies.
+        top1: of the former, in percent, with its interval; None if there are none.
+    """
+
+    clips: int
+    copies: int
+    top1: Estimate | None
+
+    @property
+    def title(self) -> str:
+        """Return what `top1` is of."""
+        copies = "the clip that is a copy" if self.copies == 1 else f"the {self.copies:,} clips that are copies"
+        return f"top-1 without {copies} of training clips"
+
+
+@dataclass(frozen=True)
 class Extras:
-    """All that was measured beside the metrics; None for what was not asked for."""
+    """All that was measured beside the metrics; None for what was not asked for, or is not there."""
+
+    without_copies: WithoutCopies | None = None
 
     ensemble: EnsembleResult | None = None
     test_time: TestTimeResult | None = None

@@ -13,7 +13,7 @@ from ..plots.html import LineChart, Series, lines_of, player_of, write_report
 from ..plots.player import PlayedClip, json_in_script
 from ..tasks.measures import CLASSIFICATION, Measures
 from ..utils.numbers import counted, percent
-from .findings import Bin, Details, Estimate, Extras, Reliability, RobustnessCurve
+from .findings import Bin, Details, Estimate, Extras, Reliability, RobustnessCurve, WithoutCopies
 from .metrics import TOP, ClassResult, Metrics, Predictions
 from .mistakes import ClipOf, cut, played, worst_mistakes
 
@@ -152,6 +152,7 @@ def _summary(content: PageContent, details: Details) -> list[_Row]:
     few = f"there are {counted(len(content.class_names), 'class')}, so it counts every clip"
     rows = [
         _Row("top-1", details.top1, averaged=_figure(other, "top1")),
+        *_row_without_copies(content.extras.without_copies),
         _Row(
             f"top-{TOP}",
             text=f"{metrics.top5:.2f} %",
@@ -166,6 +167,12 @@ def _summary(content: PageContent, details: Details) -> list[_Row]:
         rows.append(_Row("unusable clips, counted as not recognised", text=f"{unusable:,}"))
     rows.append(_Row("parameters", text=f"{details.cost.parameters:,}"))
     return rows
+
+
+def _row_without_copies(found: WithoutCopies | None) -> list[_Row]:
+    if found is None:
+        return []
+    return [_Row(found.title, found.top1, problem="" if found.top1 else "all clips are copies")]
 
 
 def _figure(metrics: Metrics | None, name: str) -> str:

@@ -18,6 +18,7 @@ from ..data.loading.pipeline import InputPipeline
 from ..data.loading.placement import ClipReader, Placement, place_clips
 from ..data.loading.run_data import TestPart, part_for_testing, training_clips
 from ..data.loading.views import PLAIN, View
+from ..data.store.copies import find_copies
 from ..data.store.find_store import find_store
 from ..data.store.fingerprints import data_fingerprints, differing
 from ..data.store.protocols import hold_out, split
@@ -25,7 +26,7 @@ from ..data.store.reader import Store
 from ..data.store.split_files import with_split_file
 from ..models.classifier import SkeletonClassifier
 from ..models.registry import count_parameters
-from ..runs.checkpoint import Checkpoint, read_checkpoint
+from ..runs.checkpoint import Checkpoint
 from ..runs.checkpoint_model import model_of
 from ..runtime.precision import choose_device, precision_of_a_run
 from ..settings.data import data_settings
@@ -127,6 +128,19 @@ class TestedModel:
             return set()
         return set(range(len(self.classes))) - set(self.store.clips["label"][train].tolist())
 
+    def copies(self) -> NDArray[np.int64]:
+        """Return the tested clips that are copies of training clips of the run's protocol, ascending.
+
+        They are empty if the training clips are not here, or `data.copies` allows copies without a search.
+
+        Raises:
+            UserError: the store's file is shorter now, or cannot be read.
+        """
+        train = np.setdiff1d(self._training_part(), self.indices)
+        if not len(train) or self.config.data.copies == "allow":
+            return self.indices[:0]
+        return find_copies(self.store, train, self.indices).test
+
     def _training_part(self) -> NDArray[np.int64]:
         """Return the training part of the run's own protocol; empty if the store is another than the run's."""
         own = self.checkpoint.config.data
@@ -208,13 +222,17 @@ def _without(batch: Batch, zeroed: Sequence[str]) -> Batch:
     return batch.with_streams(streams)
 
 
-def open_tested(request: EvalRequest, path: Path) -> TestedModel:
+def open_tested(request: EvalRequest, path: Path, checkpoint: Checkpoint) -> TestedModel:
     """Open a checkpoint of a request; its BatchNorm statistics are those of the file until `use_statistics`.
 
+    Args:
+        request: what is tested, and on which data.
+        path: the file of the checkpoint.
+        checkpoint: its content.
+
     Raises:
-        UserError: it cannot be read, or the data are missing or do not fit it.
+        UserError: the data are missing or do not fit it.
     """
-    checkpoint = read_checkpoint(path)
     config = _requested_config(checkpoint, path, request)
     device = choose_device(request.device)
     model = model_of(checkpoint, str(path), request.no_ema).to(device)

@@ -13,6 +13,7 @@ from last.evaluation.findings import Details
 from last.evaluation.metrics import Predictions, measure
 from last.evaluation.request import EvalRequest, Further, TestTime
 from last.evaluation.tested import Condition, open_tested, use_statistics
+from last.runs.checkpoint import read_checkpoint
 from last.runs.folder import RunFolder
 
 DETAILS = Further(details=True)
@@ -45,7 +46,7 @@ def test_each_stream_is_measured_without_and_alone(result: EvalResult) -> None:
     streams = detailed(result).streams
     assert [each.name for each in streams] == ["joint", "velocity", "bone"]
     path = Path(result.facts["checkpoint"])
-    tested = open_tested(EvalRequest(path), path)
+    tested = open_tested(EvalRequest(path), path, read_checkpoint(path))
     use_statistics(tested, EvalRequest(path))
     for each, others in zip(streams, (["velocity", "bone"], ["joint", "bone"], ["joint", "velocity"]), strict=True):
         for found, zeroed in ((each.without, [each.name]), (each.alone, others)):

@@ -1,6 +1,9 @@
 """Checkpoints under test: conditions that change nothing, and data and models that do not fit."""
 
+import json
+import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +12,12 @@ import pytest
 from last.data.loading.views import View
 from last.data.store.clip import Clip
 from last.data.store.reader import write_store
-from last.evaluation.ensemble import refuse_strangers
 from last.evaluation.evaluate import evaluate
 from last.evaluation.request import EvalRequest, Further, TestTime
 from last.evaluation.tested import PLAINLY, Condition, TestedModel, open_tested
 from last.experiments import run as experiment
 from last.experiments.config import resolve
+from last.runs.checkpoint import read_checkpoint
 from last.runs.folder import RunFolder
 from last.settings.run import RunConfig
 from last.utils.errors import UserError
@@ -28,7 +31,7 @@ Made = Callable[..., Path]
 @pytest.fixture
 def tested(train_once: Callable[..., RunFolder]) -> TestedModel:
     path = train_once("epochs=1").last
-    return open_tested(EvalRequest(path), path)
+    return open_tested(EvalRequest(path), path, read_checkpoint(path))
 
 
 @pytest.mark.parametrize(
@@ -70,10 +73,12 @@ def a_clip(number: int, label: int, layout: str, frames: int, still: bool = Fals
 def made(tmp_path: Path) -> Made:
     """Return a function that trains on a small data set of its own and returns the checkpoint."""
 
-    def make(clips: Iterator[Clip], classes: list[str], layout: str = "ntu25", name: str = "own") -> Path:
+    def make(
+        clips: Iterator[Clip], classes: list[str], layout: str = "ntu25", name: str = "own", copies: str = "allow"
+    ) -> Path:
         folder = tmp_path / f"{name}-{layout}-{len(classes)}"
         write_store(folder / "data" / name, clips, name=name, layout=layout, classes=classes)
-        rule = "split: xsub, copies: allow, protocols: {xsub: {by: subject, train: [1]}}"
+        rule = f"split: xsub, copies: {copies}, protocols: {{xsub: {{by: subject, train: [1]}}}}"
         (folder / "own.yaml").write_text(f"data: {{name: {name}, layout: {layout}, classes: {classes}, {rule}}}")
         config: RunConfig = resolve(
             model="nano_e",
@@ -144,7 +149,7 @@ def test_a_clip_of_zeros_has_a_score_and_counts_as_any_other(made: Made, tmp_pat
     assert all(0 <= each.accuracy.value <= 100 for each in details.classes if each.accuracy is not None)
 
 
-def test_an_ensemble_of_different_classes_layouts_or_clips_is_refused(made: Made) -> None:
+def test_an_ensemble_of_different_classes_layouts_or_clips_is_refused(made: Made, tmp_path: Path) -> None:
     labels = [0, 1] * 4
     paths = [
         made(clips_of(labels), ["a", "b"]),
@@ -152,13 +157,44 @@ def test_an_ensemble_of_different_classes_layouts_or_clips_is_refused(made: Made
         made(clips_of(labels, layout="sbu15"), ["a", "b"], layout="sbu15"),
         made(clips_of([0, 1] * 5), ["a", "b"], name="more"),
     ]
-    first, classes, layout, clips = (open_tested(EvalRequest(path), path) for path in paths)
-    with pytest.raises(UserError, match=r"ensemble of different classes: .* 2 classes, and .* 3 \(with c\)"):
-        refuse_strangers([first, classes])
-    with pytest.raises(UserError, match=r"ensemble of different layouts: .* ntu25, and .* sbu15"):
-        refuse_strangers([first, layout])
-    with pytest.raises(UserError, match=r"tested on different clips: .* 5 clips"):
-        refuse_strangers([first, clips])
+    first, classes, layout, clips = paths
+    for path in (classes, layout):
+        shutil.rmtree(path.parents[3] / "data")  # which is looked for only if the networks fit
+    for others, message in [
+        ([classes], r"ensemble of different classes: .* 2 classes, and .* 3 \(with c\)"),
+        ([layout], r"ensemble of different layouts: .* ntu25, and .* sbu15"),
+        ([clips], r"ensemble that is tested on different clips: .* 5 clips"),
+    ]:
+        with pytest.raises(UserError, match=message):
+            evaluate(EvalRequest(first, members=others), tmp_path / "out")
+    with pytest.raises(UserError, match=r"comparison of different classes: .* 2 classes, and .* 3 \(with c\)"):
+        evaluate(EvalRequest(first, compare=classes), tmp_path / "out")
+
+
+def test_clips_that_are_no_copies_of_training_clips_are_counted_apart(made: Made, tmp_path: Path) -> None:
+    clips = [replace(clip, subject=1 + number // 4) for number, clip in enumerate(clips_of([0, 1] * 4))]
+    copied = [replace(clips[number], name=clips[4 + number].name, subject=2) for number in (0, 1)]
+    path = made(iter([*clips[:4], *copied, *clips[6:]]), ["a", "b"], copies="warn")
+
+    result = evaluate(EvalRequest(path, pictures=False), tmp_path / "out")
+
+    found = result.extras.without_copies
+    assert found is not None and (found.clips, found.copies) == (2, 2) and found.top1 is not None
+    rows = (tmp_path / "out" / "predictions.csv").read_text().splitlines()[1:]
+    named = {clip.name for clip in clips[6:]}
+    own = [row.split(",") for row in rows if row.split(",")[0] in named]
+    assert len(own) == 2 and found.top1.value == 100 * sum(row[1] == row[3] for row in own) / 2
+    assert json.loads((tmp_path / "out" / "metrics.json").read_text())["without_copies"]["copies"] == 2
+    trained = evaluate(EvalRequest(path, subset="train", pictures=False), tmp_path / "train")
+    assert trained.extras.without_copies is None
+
+
+def test_a_test_part_of_nothing_but_copies_has_no_figure_without_them(made: Made, tmp_path: Path) -> None:
+    clips = [replace(clip, subject=1 + number // 4) for number, clip in enumerate(clips_of([0, 1] * 4))]
+    copied = [replace(clips[number], name=clips[4 + number].name, subject=2) for number in range(4)]
+    path = made(iter([*clips[:4], *copied]), ["a", "b"], copies="warn")
+    found = evaluate(EvalRequest(path, further=DETAILS, pictures=False), tmp_path / "out").extras.without_copies
+    assert found is not None and (found.clips, found.copies, found.top1) == (0, 4, None)
 
 
 def test_a_checkpoint_of_another_layout_than_the_data_set_is_refused(made: Made, tmp_path: Path) -> None:
