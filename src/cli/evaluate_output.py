@@ -91,6 +91,7 @@ def _show_ensemble(ensemble: "EnsembleResult", top1: float) -> None:
     total = ["all, summed", "", "1.000", f"{ensemble.parameters:,}", f"{top1:.2f}"]
     title = f"{len(ensemble.members)} networks; the weights are {ensemble.source}"
     table(title, ["checkpoint", "model", "weight", "parameters", "top-1 %"], [*rows, total])
+    say(ensemble.agreement)
 
 
 def _show_comparison(found: "ComparisonResult", top1: float) -> None:

@@ -232,7 +232,10 @@ def _ensemble_result(ensemble: Ensemble, parts: Sequence[Predictions]) -> Ensemb
         )
         for member, part, weight in zip(ensemble.members, parts, ensemble.weights.values, strict=True)
     ]
-    return EnsembleResult(members, ensemble.weights.source)
+    names = parts[0].names
+    wrong = np.stack([~correct_clips(part)[in_order(part, names)] for part in parts]).sum(axis=0)  # networks, (N,)
+    counts = [int((wrong >= least).sum()) for least in (1, len(parts) // 2 + 1, len(parts))]
+    return EnsembleResult(members, ensemble.weights.source, *counts)
 
 
 def _comparison(

@@ -6,6 +6,7 @@ A figure that cannot be computed is None, with the reason beside it: never 0 and
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from ..utils.numbers import counted
 from .metrics import Metrics
 
 
@@ -231,15 +232,28 @@ class EnsembleResult:
     Attributes:
         members: each of them.
         source: where the weights are from.
+        wrong_in_any, wrong_in_most, wrong_in_all: how many clips at least one network takes for another class, more
+            than half of them, and all: no weights can mend the last ones.
     """
 
     members: Sequence[MemberResult]
     source: str
+    wrong_in_any: int
+    wrong_in_most: int
+    wrong_in_all: int
 
     @property
     def parameters(self) -> int:
         """Return the number of parameters of all networks."""
         return sum(member.parameters for member in self.members)
+
+    @property
+    def agreement(self) -> str:
+        """Return a sentence about how far the networks are wrong on the same clips."""
+        return (
+            f"Wrong in at least one network: {counted(self.wrong_in_any, 'clip')}; in more than half of them: "
+            f"{self.wrong_in_most:,}; in all: {self.wrong_in_all:,}."
+        )
 
 
 @dataclass(frozen=True)
@@ -307,10 +321,9 @@ class WithoutCopies:
 class Extras:
     """All that was measured beside the metrics; None for what was not asked for, or is not there."""
 
-    without_copies: WithoutCopies | None = None
-
     ensemble: EnsembleResult | None = None
     test_time: TestTimeResult | None = None
     comparison: ComparisonResult | None = None
     details: Details | None = None
     robustness: Sequence[RobustnessCurve] = field(default=())
+    without_copies: WithoutCopies | None = None

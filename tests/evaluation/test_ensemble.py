@@ -1,5 +1,6 @@
 """Several networks as one: what is summed, how it is weighed, and what is refused."""
 
+import csv
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -51,15 +52,24 @@ def runs(train_once: Callable[..., RunFolder]) -> list[Path]:
     return [train_once(*HELD).last, train_once(*HELD, "model.channels=[8,16]").last]
 
 
+def wrong_clips(predictions: Path) -> set[str]:
+    rows = csv.DictReader(predictions.read_text().splitlines())
+    return {row["name"] for row in rows if row["correct"] == "0"}
+
+
 def test_single_and_summed_figures_and_all_parameters_are_reported(runs: list[Path], tmp_path: Path) -> None:
     result = evaluate(EvalRequest(runs[0], members=runs[1:], pictures=False), tmp_path / "both")
-    singles = [evaluate(EvalRequest(run, pictures=False), tmp_path / "one") for run in runs]
+    folders = [tmp_path / name for name in ("first", "second")]
+    singles = [evaluate(EvalRequest(run, pictures=False), out) for run, out in zip(runs, folders, strict=True)]
     ensemble = result.extras.ensemble
     assert ensemble is not None
     assert [member.top1 for member in ensemble.members] == [single.metrics.top1 for single in singles]
     assert ensemble.parameters == sum(int(single.facts["parameters"]) for single in singles)
     written = json.loads((tmp_path / "both" / "metrics.json").read_text())["ensemble"]
     assert written["source"] == "equal" and [each["weight"] for each in written["members"]] == [0.5, 0.5]
+    wrong = [wrong_clips(folder / "predictions.csv") for folder in folders]
+    assert (written["wrong_in_any"], written["wrong_in_most"]) == (len(wrong[0] | wrong[1]), len(wrong[0] & wrong[1]))
+    assert written["wrong_in_all"] == len(wrong[0] & wrong[1])
 
 
 def test_weights_need_enough_clips_that_all_networks_held_out(

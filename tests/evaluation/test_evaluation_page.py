@@ -96,7 +96,7 @@ def content_of(
     averaged = TestTimeResult("3 crops", 3, metrics, ABOUT_HALF)
     members = [MemberResult(f"runs/{name}/last.pth", "nano_e", 0.5, 40_000, 50.0) for name in "ab"]
     compared = ComparisonResult("runs/other/last.pth", "base_e", ABOUT_HALF, ABOUT_HALF, 3, 4, 0.5)
-    extras = Extras(EnsembleResult(members, "equal"), averaged, compared, details, [curve, camera])
+    extras = Extras(EnsembleResult(members, "equal", 4, 2, 1), averaged, compared, details, [curve, camera])
     rows = [{"epoch": float(number), "train_top1": 10.0 * number, "test_top1": 9.0 * number} for number in range(9)]
     command = "python -m last evaluate --checkpoint runs/a/last.pth --report report.html"
     return PageContent(
