@@ -59,6 +59,10 @@ class Runs:
         """Return a metric of the `final` or the `best` epoch of each."""
         return self._each(lambda record: f"{record.figure(which, name):.2f}")
 
+    def last(self, column: str, form: str = ".2f") -> Traced:
+        """Return a column of the last epoch of each, such as `train_top1`."""
+        return self._each(lambda record: format(record.column(column)[-1], form))
+
     def spread(self, name: str, which: str = "final") -> Traced:
         """Return mean and standard deviation of a metric."""
         return Traced(MeanDeviation.of([record.figure(which, name) for record in self.records]).text())

@@ -28,6 +28,7 @@ def record(seed: int, top1: float, **changes: Any) -> Record:
         "finished": "2026-11-27 22:10:00",
         "commit": "0123456789abcdef",
         "machine": {"cpu": "AMD EPYC", "cores": 2},
+        "epochs": {"columns": ["epoch", "train_top1"], "rows": [[0, 50.0], [1, top1 + 5]]},
     }
     return Record(f"run-{seed}", content | changes)
 
@@ -58,6 +59,7 @@ def made(expression: str) -> str:
         ("found.metric('top1')", "92.89, 93.75"),
         ("found.metric('top1', 'best')", "93.89, 94.75"),
         ("found.spread('top1')", "93.32 ± 0.61"),
+        ("found.last('train_top1')", "97.89, 98.75"),
         ("found.value('parameters')", "87,508"),
         ("found.each('parameters', 'd')", "87508, 87508"),
         ("found.value('batch_size')", "8"),
