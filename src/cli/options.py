@@ -166,6 +166,11 @@ def hours(text: str) -> float:
     return number(text, lambda value: 0 < value < math.inf, "a number of hours above 0, such as 8.5")
 
 
+def time_limit(text: str) -> float:
+    """Parse a number of hours, 0 for no limit."""
+    return number(text, lambda value: 0 <= value < math.inf, "a number of hours, such as 8.5, or 0 for no limit")
+
+
 def seconds(text: str) -> float:
     """Parse a number of seconds from 0 to an hour."""
     return number(text, lambda value: 0 <= value <= 3600, "a number of seconds from 0 to 3600, such as 0.5")

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..utils.config import MODEL_FILES
-from .options import GivenOnce, add_shared, count, examples, fill, hours, names, numbers
+from .options import GivenOnce, add_shared, count, examples, fill, names, numbers, time_limit
 from .terminal import progress, say, table
 from .train import show_tensorboard
 
@@ -63,9 +63,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--max_hours",
-        type=hours,
+        type=time_limit,
         metavar="H",
-        help="save and stop the sequence after H hours; the same command resumes it (default: never)",
+        help="save and stop the sequence after H hours; the same command resumes it (default: 0, never)",
     )
     add_shared(parser, "--env", "--data_root", "--output_root", "--device", "--set")
     for whose in ("teacher", "student"):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ..utils.config import MODEL_FILES
 from ..utils.errors import UserError
-from .options import GivenOnce, add_shared, count, examples, fill, hours, names, numbers
+from .options import GivenOnce, add_shared, count, examples, fill, names, numbers, time_limit
 from .split_options import add_fold_option, add_folds_options, fold_choice
 from .sweep_search import add_search_options, run_and_show, searches
 from .terminal import progress, say, table
@@ -67,9 +67,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_shared(parser, "--epochs", "--batch_size", "--amp", "--compile")
     parser.add_argument(
         "--max_hours",
-        type=hours,
+        type=time_limit,
         metavar="H",
-        help="save and stop the sweep after H hours; the same command resumes it (default: never)",
+        help="save and stop the sweep after H hours; the same command resumes it (default: 0, never)",
     )
     add_shared(parser, "--env", "--data_root", "--output_root", "--device", "--set")
     parser.epilog = examples(_EXAMPLES)

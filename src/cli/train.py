@@ -15,7 +15,7 @@ from ..utils.errors import UserError
 from ..utils.program import program
 from ..utils.spread import MeanDeviation
 from .folders import checkpoint_of, run_to_resume
-from .options import GivenOnce, add_shared, examples, hours, numbers
+from .options import GivenOnce, add_shared, examples, numbers, time_limit
 from .split_options import add_fold_option, add_split_options, fold_choice
 from .terminal import progress, propose, say, table
 
@@ -71,9 +71,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--max_hours",
-        type=hours,
+        type=time_limit,
         metavar="H",
-        help="save and stop after H hours; continue with --resume (default: never)",
+        help="save and stop after H hours; continue with --resume (default: 0, never)",
     )
     parser.add_argument(
         "--resume",

@@ -224,7 +224,8 @@ def _refuse_nothing_trained(search: Search, standing: Standing) -> None:
         raise UserError(f"No run of the search could be trained. {failed[0].run.title}: {failed[0].reason}")
     seconds, epochs = seconds_per_epoch(outcomes), search.lengths[0]
     took = f"takes about {duration(seconds * epochs)}" if seconds else "did not end in that time"
+    shorter = f"; or give schedules of fewer than {epochs} epochs with --search epochs" if epochs > 1 else ""
     raise UserError(
         f"--budget_hours {search.budget_hours:g} is too small: one run of {counted(epochs, 'epoch')} {took}. Give more "
-        "hours, and the same command resumes the search; or give shorter schedules, such as --search epochs=2,6,18"
+        f"hours, and the same command resumes the search{shorter}."
     )

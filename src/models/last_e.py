@@ -79,9 +79,11 @@ class LastEConfig(ModelConfig):
         if len(set(self.graph_subsets)) < len(self.graph_subsets):
             raise UserError(f"graph_subsets: {self.graph_subsets} should have each subset once.")
         if self.stream_channels == "wide" and (read := streams_of(self)) != STREAMS:
+            usual = ["model.added_streams={}"] if self.added_streams else []
+            usual += [f"model.streams=[{','.join(STREAMS)}]"] if tuple(self.streams) != STREAMS else []
             raise UserError(
                 f"stream_channels: wide channels are those of {', '.join(STREAMS)}, and the model reads "
-                f"{', '.join(read)}. Set stream_channels: plain, or leave streams and added_streams out."
+                f"{', '.join(read)}. Set model.stream_channels=plain, or {' and '.join(usual)}."
             )
 
 

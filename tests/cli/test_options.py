@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from last.cli.options import fill, hours, numbers, parse, share
+from last.cli.options import fill, hours, numbers, parse, share, time_limit
 from last.deploy.export import ExportRequest
 from last.evaluation.request import EvalRequest, Further, TestTime
 from last.experiments.sequence_plan import SequenceSpec
@@ -64,7 +64,8 @@ def test_options_fill_the_request_and_those_not_given_leave_its_defaults() -> No
 @pytest.mark.parametrize(
     ("kind", "text", "complaint"),
     [
-        (hours, "long", "'long' should be a number of hours above 0"),
+        (hours, "0", "'0' should be a number of hours above 0"),
+        (time_limit, "-1", "'-1' should be a number of hours, such as 8.5, or 0 for no limit"),
         (share, "half", "'half' should be a share from 0 to 0.9"),
         (numbers, "1,-2", "'1,-2' should be integers from 0"),
     ],
@@ -78,3 +79,7 @@ def test_a_number_that_an_option_cannot_be_is_refused(kind: Callable[[str], obje
 def test_a_second_recipe_does_not_silently_replace_the_first(cli: Callable[..., Any], command: str) -> None:
     result = cli(command, "--config", "one.yaml", "--config", "two.yaml")
     assert result.code == 2 and "--config is given twice, as one.yaml and two.yaml: give one" in result.err
+
+
+def test_no_hours_are_no_limit() -> None:
+    assert (time_limit("0"), time_limit("8.5")) == (0.0, 8.5)

@@ -281,7 +281,16 @@ def test_missing_joints_have_no_part_in_the_statistics_of_any_of_the_six_channel
         torch.testing.assert_close(norm.running_var, 0.9 + 0.1 * there.var(dim=0), **EXACT)
 
 
-@pytest.mark.parametrize("other", [{"added_streams": {"acceleration": {}}}, {"streams": ["joint", "bone"]}], ids=str)
-def test_other_streams_than_the_three_have_no_wide_channels(other: dict[str, object]) -> None:
-    with pytest.raises(UserError, match="stream_channels: wide channels are those of joint, velocity, bone, and the"):
+@pytest.mark.parametrize(
+    ("other", "remedy"),
+    [
+        ({"added_streams": {"acceleration": {}}}, "model.added_streams={}."),
+        ({"streams": ["joint", "bone"]}, "model.streams=[joint,velocity,bone]."),
+    ],
+    ids=str,
+)
+def test_other_streams_than_the_three_have_no_wide_channels(other: dict[str, object], remedy: str) -> None:
+    message = "stream_channels: wide channels are those of joint, velocity, bone, and the model reads"
+    with pytest.raises(UserError, match=message) as refused:
         built("stream_channels", **other)
+    assert str(refused.value).endswith(f"Set model.stream_channels=plain, or {remedy}")
