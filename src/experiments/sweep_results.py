@@ -98,6 +98,7 @@ class VariantResult:
         changes: its settings.
         of_parts: mean and deviation over the seeds on each part, by the part's name.
         together: those of all parts: of each seed the mean over the parts, weighted by their clips.
+        over_parts: the same with equal weights, as results on folds are reported.
         difference: to the baseline, on the clips and seeds that both have; None for the baseline, or if there are none.
         runs: how many are done, of how many.
         hours: core-hours of the runs that are done.
@@ -107,6 +108,7 @@ class VariantResult:
     changes: Sequence[str]
     of_parts: Mapping[str, MeanDeviation]
     together: MeanDeviation
+    over_parts: MeanDeviation
     difference: Difference | None
     runs: tuple[int, int]
     hours: float
@@ -159,11 +161,13 @@ def _variant_result(
     together = [
         sum(accuracies[part][seed] * clips[part] for part in plan.parts) / sum(clips.values()) for seed in complete
     ]
+    over_parts = [sum(accuracies[part][seed] for part in plan.parts) / len(plan.parts) for seed in complete]
     return VariantResult(
         variant,
         plan.changes[variant],
         {part: MeanDeviation.of(list(of_seeds.values())) for part, of_seeds in accuracies.items()},
         MeanDeviation.of(together),
+        MeanDeviation.of(over_parts),
         None if variant == BASELINE else _difference(plan, variant, correct),
         (len(mine), sum(run.variant == variant for run in plan.runs)),
         sum(each.hours for each in mine),
@@ -209,8 +213,8 @@ def _rows(
 def columns(plan: SweepPlan) -> list[str]:
     """Return the titles of the table's columns."""
     parts = [f"{part} %" for part in shown_parts(plan.parts)]
-    together = f"{METRIC.title} %" if len(plan.parts) == 1 else "all parts %"
-    return ["variant", *parts, together, f"difference [{LEVEL:.0%} interval]", "verdict", "runs", "core-hours"]
+    together = [f"{METRIC.title} %"] if len(plan.parts) == 1 else ["all parts %", "mean of parts %"]
+    return ["variant", *parts, *together, f"difference [{LEVEL:.0%} interval]", "verdict", "runs", "core-hours"]
 
 
 def row(plan: SweepPlan, result: VariantResult) -> list[str]:
@@ -220,6 +224,7 @@ def row(plan: SweepPlan, result: VariantResult) -> list[str]:
         result.variant,
         *(result.of_parts[part].text() for part in shown_parts(plan.parts)),
         result.together.text(),
+        *([result.over_parts.text()] if len(plan.parts) > 1 else []),
         difference.text() if difference else "-" if result.variant != BASELINE else "",
         difference.verdict if difference else "",
         "{} of {}".format(*result.runs),
@@ -244,6 +249,11 @@ def notes(plan: SweepPlan, results: Sequence[VariantResult]) -> list[str]:
     ]
     if any(each.agrees for each in found):
         text.append("An interval without width says nothing: the trainings differ on all clips alike, or on none.")
+    if len(plan.parts) > 1:
+        text.append(
+            "All parts: every clip counts the same, and so it does in the differences; mean of parts: every part does, "
+            "as results on folds are usually reported."
+        )
     if least := max((each.resolution for each in found), default=0.0):
         text.append(f"Differences below about {least:.1f} points cannot be told from none by these runs.")
     if seeds == 1 and found:
@@ -293,6 +303,7 @@ def _facts(plan: SweepPlan, results: Sequence[VariantResult], outcomes: Sequence
                 "changes": list(each.changes),
                 "parts": {part: spread.facts() for part, spread in each.of_parts.items()},
                 "together": each.together.facts(),
+                "over_parts": each.over_parts.facts(),
                 "difference": None if each.difference is None else asdict(each.difference),
                 "core_hours": each.hours,
             }

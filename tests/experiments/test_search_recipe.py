@@ -12,7 +12,7 @@ from last.experiments.sweep_results import VariantResult
 from last.utils.config import read_yaml
 from last.utils.spread import MeanDeviation
 
-RESULT = VariantResult("c002", [], {}, MeanDeviation.of([50.0]), None, (1, 1), 0.1)
+RESULT = VariantResult("c002", [], {}, MeanDeviation.of([50.0]), MeanDeviation.of([50.0]), None, (1, 1), 0.1)
 
 
 def test_the_recipe_resolves_to_the_settings_of_the_candidate(search_plan: MakeSearch, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from last.utils.spread import MeanDeviation
 
 
 def result(name: str, difference: Difference | None) -> VariantResult:
-    return VariantResult(name, [], {}, MeanDeviation.of([50.0]), difference, (1, 1), 0.1)
+    return VariantResult(name, [], {}, MeanDeviation.of([50.0]), MeanDeviation.of([50.0]), difference, (1, 1), 0.1)
 
 
 @pytest.mark.usefixtures("coarse_pictures")

@@ -49,13 +49,26 @@ def test_a_variant_without_runs_has_no_difference(sweep_plan: MakeSweep, sweep_t
 
 
 def test_parts_are_shown_beside_each_other_if_they_are_few(sweep_plan: MakeSweep) -> None:
-    assert columns(sweep_plan(folds=FoldChoice("file", 2)))[1:4] == [
-        "file_fold1of2 %",
-        "file_fold2of2 %",
-        "all parts %",
-    ]
-    assert columns(sweep_plan(folds=FoldChoice("file", 5)))[1] == "all parts %"
+    together = ["all parts %", "mean of parts %"]
+    assert columns(sweep_plan(folds=FoldChoice("file", 2)))[1:5] == ["file_fold1of2 %", "file_fold2of2 %", *together]
+    assert columns(sweep_plan(folds=FoldChoice("file", 5)))[1:3] == together
     assert columns(sweep_plan())[1] == "top-1 %"
+
+
+def test_parts_of_different_size_count_by_their_clips_or_alike(
+    sweep_plan: MakeSweep, sweep_trainings: SweepTrainings
+) -> None:
+    sweep_trainings.recognised = lambda config: range(10 if config.data.split == "file_fold1of2" else 5)
+    plan = sweep_plan(folds=FoldChoice("file", 2))
+    for each in run_sweep(plan, 1):
+        if each.run.part == "file_fold2of2":
+            head, *rows = each.predictions.read_text().splitlines()
+            more = [text.replace("clip", "more") for text in rows]
+            each.predictions.write_text("\n".join([head, *rows, *more]) + "\n")
+    results = compare(plan, read_outcomes(plan))
+    assert [(round(each.together.mean, 2), each.over_parts.mean) for each in results] == [(66.67, 75.0)] * 2
+    assert row(plan, results[0])[3:5] == ["66.67", "75.00"]
+    assert "every clip counts the same" in " ".join(notes(plan, results))
 
 
 def test_the_notes_say_what_the_runs_cannot_tell(sweep_plan: MakeSweep, sweep_trainings: SweepTrainings) -> None:
