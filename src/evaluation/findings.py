@@ -251,7 +251,7 @@ class EnsembleResult:
     def agreement(self) -> str:
         """Return a sentence about how far the networks are wrong on the same clips."""
         return (
-            f"Wrong in at least one network: {counted(self.wrong_in_any, 'clip')}; in more than half of them: "
+            f"Wrong in at least one network: {counted(self.wrong_in_any, 'clip')}; in most networks: "
             f"{self.wrong_in_most:,}; in all: {self.wrong_in_all:,}."
         )
 
