@@ -1,7 +1,7 @@
 """Building the configuration of a run from files and flags."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from functools import cache
 from pathlib import Path
@@ -67,6 +67,7 @@ def resolve(
     Raises:
         UserError: a file is missing, a key is unknown or a value impossible.
     """
+    given_flags = {key: value for key, value in (flags or {}).items() if value is not None}
     whole_recipe = recipe_layer = _recipe_layer(recipe) if recipe else Layer("no recipe", {})
     _refuse_missing_choices({"model": model, "data": dataset}, recipe_layer)
     model_part, recipe_layer = _choose("model", model, recipe_layer)
@@ -74,7 +75,7 @@ def resolve(
     settings, unreadable = readable_overrides(overrides)
     is_saved = _is_saved(recipe_layer)
     if not is_saved:
-        _warn_of_left_out(whole_recipe, recipe_layer, settings)
+        _warn_of_left_out(whole_recipe, recipe_layer, {*flatten(settings.values), *given_flags})
     environment, recipe_layer = _environment(environment or _text_at(settings, "environment"), recipe_layer)
     machine = environment_layer(environment)
     recipe_layer = _with_whole_mappings(recipe_layer) if is_saved else recipe_layer
@@ -87,7 +88,7 @@ def resolve(
         *_beside(dataset, machine, data_part),
         recipe_layer,
         settings,
-        _flag_layer({"environment": environment, **(flags or {})}),
+        _flag_layer({"environment": environment, **given_flags}),
     ]
     _refuse_renaming(settings, [*model_part, *data_part, recipe_layer])
     unreadable = [*unreadable, *_preparation_problems(settings, recipe_layer, data_part)]
@@ -254,9 +255,9 @@ def _of_any_data(described: Mapping[str, Any], _: Mapping[str, Any]) -> dict[str
     return {key: described[key] for key in ("sampling", "normalize", "augment") if key in described}
 
 
-def _warn_of_left_out(recipe: Layer, used: Layer, settings: Layer) -> None:
-    """Warn of the keys of a recipe that a flag of another model or data set leaves out and `--set` does not give."""
-    given = {*flatten(settings.values), *flatten(used.values)}
+def _warn_of_left_out(recipe: Layer, used: Layer, given: Collection[str]) -> None:
+    """Warn of keys of a recipe that a flag of another model or data set leaves out, and that are not `given` either."""
+    given = {*given, *flatten(used.values)}
     for section, option in (("model", "--model"), ("data", "--dataset")):
         described = _values_of(recipe, section)
         keys = [key for key in flatten({section: described}) if key not in (f"{section}.name", *given)]
@@ -341,8 +342,7 @@ def _flag_layer(flags: Mapping[str, Any]) -> Layer:
     nested: dict[str, Any] = {}
     emptied: list[Sequence[str]] = []
     for key, value in flags.items():
-        if value is not None:
-            emptied += assign(nested, key.split("."), value)
+        emptied += assign(nested, key.split("."), value)
     return Layer("command line", nested, emptied=emptied)
 
 

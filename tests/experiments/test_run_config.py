@@ -156,6 +156,15 @@ def test_keys_that_a_flag_of_another_model_or_data_set_leaves_out_are_named_once
     assert not caplog.records, "all keys fit"
 
 
+def test_a_key_that_a_flag_gives_is_not_named_as_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text("model: {name: small_e}\ndata: {name: nw_ucla, split: view1to2}\n")
+    assert resolve(recipe=str(path), dataset="sbu", flags={"data.split": "fold2"}).data.split == "fold2"
+    assert not caplog.records
+    resolve(recipe=str(path), dataset="sbu", flags={"data.split": None})
+    assert "its data.split is left out" in caplog.text
+
+
 def test_flag_of_the_same_model_keeps_the_section_of_the_recipe(recipe: Path) -> None:
     assert resolve(recipe=str(recipe), model="small_e").model.dropout == 0.5  # type: ignore[attr-defined]
 
