@@ -233,7 +233,7 @@ class EnsembleResult:
         members: each of them.
         source: where the weights are from.
         wrong_in_any, wrong_in_most, wrong_in_all: how many clips at least one network takes for another class, more
-            than half of them, and all: no weights can mend the last ones.
+            than half of them, and all. Their sum can be right where all are wrong, if they are wrong in different ways.
     """
 
     members: Sequence[MemberResult]
