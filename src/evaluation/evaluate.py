@@ -212,8 +212,11 @@ def _extras(
 
 def _without_copies(ensemble: Ensemble, predictions: Predictions) -> WithoutCopies | None:
     """Return how the clips are recognised that are no copies of a network's training clips; None if no clip is one."""
-    of_each_protocol = {member.checkpoint.data.get("protocol", str(member.path)): member for member in ensemble.members}
-    copies = {str(name) for member in of_each_protocol.values() for name in member.store.clips["name"][member.copies()]}
+    searched = {
+        (member.store.fingerprint, member.config.data.copies, member.trained().tobytes()): member
+        for member in ensemble.members
+    }
+    copies = {str(name) for member in searched.values() for name in member.store.clips["name"][member.copies()]}
     if not copies:
         return None
     others = correct_clips(predictions)[[name not in copies for name in predictions.names]]

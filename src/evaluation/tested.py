@@ -128,15 +128,19 @@ class TestedModel:
             return set()
         return set(range(len(self.classes))) - set(self.store.clips["label"][train].tolist())
 
+    def trained(self) -> NDArray[np.int64]:
+        """Return the training clips of the run's protocol that it did not hold out; empty if they are not here."""
+        return np.setdiff1d(self._training_part(), self.held_out())
+
     def copies(self) -> NDArray[np.int64]:
-        """Return the tested clips that are copies of training clips of the run's protocol, ascending.
+        """Return the tested clips that are copies of clips which the run trained on, ascending.
 
         They are empty if the training clips are not here, or `data.copies` allows copies without a search.
 
         Raises:
             UserError: the store's file is shorter now, or cannot be read.
         """
-        train = np.setdiff1d(self._training_part(), self.indices)
+        train = np.setdiff1d(self.trained(), self.indices)
         if not len(train) or self.config.data.copies == "allow":
             return self.indices[:0]
         return find_copies(self.store, train, self.indices).test

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -74,7 +74,12 @@ def made(tmp_path: Path) -> Made:
     """Return a function that trains on a small data set of its own and returns the checkpoint."""
 
     def make(
-        clips: Iterator[Clip], classes: list[str], layout: str = "ntu25", name: str = "own", copies: str = "allow"
+        clips: Iterator[Clip],
+        classes: list[str],
+        layout: str = "ntu25",
+        name: str = "own",
+        copies: str = "allow",
+        settings: Sequence[str] = (),
     ) -> Path:
         folder = tmp_path / f"{name}-{layout}-{len(classes)}"
         write_store(folder / "data" / name, clips, name=name, layout=layout, classes=classes)
@@ -84,7 +89,7 @@ def made(tmp_path: Path) -> Made:
             model="nano_e",
             dataset=str(folder / "own.yaml"),
             environment="local",
-            overrides=SMALL,
+            overrides=[*SMALL, *settings],
             flags={"data_root": str(folder / "data"), "output_root": str(folder / "runs"), "device": "cpu"},
         )
         return experiment.train(config).run.last
@@ -187,6 +192,19 @@ def test_clips_that_are_no_copies_of_training_clips_are_counted_apart(made: Made
     assert json.loads((tmp_path / "out" / "metrics.json").read_text())["without_copies"]["copies"] == 2
     trained = evaluate(EvalRequest(path, subset="train", pictures=False), tmp_path / "train")
     assert trained.extras.without_copies is None
+
+
+def test_copies_of_clips_that_a_run_held_out_are_no_copies_of_training_clips(
+    made: Made, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    trained = [replace(clip, subject=1) for clip in clips_of([0, 1] * 4)]
+    copied = [replace(clip, name=f"copy of {clip.name}", subject=2) for clip in trained]
+    own = replace(a_clip(9, 1, "ntu25", 9), subject=2)
+    settings = ["validation=split", "validation_fraction=0.25"]
+    path = made(iter([*trained, *copied, own]), ["a", "b"], copies="warn", settings=settings)
+    assert "6 of 9 test clips are copies" in caplog.text
+    found = evaluate(EvalRequest(path, pictures=False), tmp_path / "out").extras.without_copies
+    assert found is not None and (found.clips, found.copies) == (3, 6)
 
 
 def test_a_test_part_of_nothing_but_copies_has_no_figure_without_them(made: Made, tmp_path: Path) -> None:
