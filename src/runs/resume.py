@@ -283,7 +283,8 @@ def _refuse_changes(
         lines = "\n".join(f"  {key}: {_shown(old.get(key))} in the run, {_shown(new.get(key))} now" for key in refused)
         impossible = any(covers(rules.fixed, key) for key in refused)
         remedy = (
-            "These cannot change within a run. Start a new run: leave --resume out."
+            "These cannot change within a run. To continue it as it is, give --resume its folder and no other options; "
+            "for a new run, leave --resume out."
             if impossible
             else "Repeat the options of that run, set each of these keys explicitly, for example with "
             f"--set {_setting(refused[0], now)}, or start a new run without --resume."

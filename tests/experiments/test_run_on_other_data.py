@@ -216,5 +216,5 @@ def test_how_many_clips_trained_the_model_is_reported_in_the_right_number(
 @pytest.mark.parametrize("key", ["data.protocols.xsub.train", "data.select.actions"])
 def test_who_trains_cannot_change_within_a_run_even_on_purpose(on_a_copy: MakeConfig, key: str) -> None:
     run = experiment.train(on_a_copy("epochs=1")).run
-    with pytest.raises(UserError, match=f"{key}: .*(.|\n)*cannot change within a run. Start a new run"):
+    with pytest.raises(UserError, match=f"{key}: .*(.|\n)*cannot change within a run. To continue it as it is, give"):
         experiment.train(on_a_copy("epochs=2", f"{key}=[2]"), resume=str(run.path), explicit_keys=["epochs", key])
