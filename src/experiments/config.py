@@ -68,10 +68,10 @@ def resolve(
         UserError: a file is missing, a key is unknown or a value impossible.
     """
     given_flags = {key: value for key, value in (flags or {}).items() if value is not None}
-    whole_recipe = recipe_layer = _recipe_layer(recipe) if recipe else Layer("no recipe", {})
+    whole_recipe = recipe_layer = layer_of_recipe(recipe) if recipe else Layer("no recipe", {})
     _refuse_missing_choices({"model": model, "data": dataset}, recipe_layer)
-    model_part, recipe_layer = _choose("model", model, recipe_layer)
-    data_part, recipe_layer = _choose("data", dataset, recipe_layer)
+    model_part, recipe_layer = choose("model", model, recipe_layer)
+    data_part, recipe_layer = choose("data", dataset, recipe_layer)
     settings, unreadable = readable_overrides(overrides)
     is_saved = _is_saved(recipe_layer)
     if not is_saved:
@@ -218,11 +218,19 @@ def _differ(first: Mapping[str, Any], second: Mapping[str, Any], key: str) -> bo
     return bool(one != other)
 
 
-def _choose(section: str, flag: str, recipe: Layer) -> tuple[list[Layer], Layer]:
+def choose(section: str, flag: str, recipe: Layer) -> tuple[list[Layer], Layer]:
     """Return the layer of a model or data set, and the recipe without what it says about another one.
 
     A recipe may name its model and data set. A complete section, such as that of a run's saved configuration, describes
     one of them, and a flag that names another one replaces it. Of a few keys, those stay that say how to train.
+
+    Args:
+        section: `model` or `data`.
+        flag: the model or data set, empty if no flag names one.
+        recipe: the recipe.
+
+    Raises:
+        UserError: there is no such model or data set, or its file cannot be read.
     """
     load = {"model": model_layer, "data": data_layer}[section]
     described = _values_of(recipe, section)
@@ -312,7 +320,12 @@ def _values_of(layer: Layer, section: str) -> Mapping[str, Any]:
     return section_layer(layer, section).values if layer.values.get(section) is not None else {}
 
 
-def _recipe_layer(recipe: str) -> Layer:
+def layer_of_recipe(recipe: str) -> Layer:
+    """Return the layer of a recipe, the path of a YAML file or the name of one in `configs/training`.
+
+    Raises:
+        UserError: there is no such file, or it cannot be read.
+    """
     if recipe.endswith(YAML_ENDINGS):
         layer = file_layer(Path(recipe))
         if not _is_saved(layer):

@@ -3,20 +3,20 @@
 import shlex
 from collections.abc import Mapping
 from copy import deepcopy
-from dataclasses import is_dataclass
-from pathlib import Path
+from dataclasses import is_dataclass, replace
 from typing import Any
 
 from ..runs.resume import covers
 from ..settings.run import RunConfig
-from ..utils.config import YAML_ENDINGS, file_layer, named_layer, override_layer
+from ..utils.config import YAML_ENDINGS, Layer, override_layer
 from ..utils.dotted_keys import key_of, set_nested
 from ..utils.numbers import counted
 from ..utils.overlay import type_below
 from ..utils.program import program
 from ..utils.yaml_text import yaml_of
+from .config import choose, layer_of_recipe
 from .search_plan import Candidate, Search
-from .sweep_plan import OF_ALL
+from .sweep_plan import OF_ALL, SweepSpec
 from .sweep_results import METRIC, VariantResult
 
 RECIPE_FILE = "best.yaml"
@@ -54,10 +54,7 @@ def recipe_text(search: Search, best: Candidate, epochs: int, result: VariantRes
         result: that result.
     """
     spec = search.spec
-    values = _recipe_values(spec.recipe)
-    for section, option in (("model", spec.model), ("data", spec.dataset)):
-        if option and not option.endswith(YAML_ENDINGS):
-            values[section] = {**_matching(values.get(section), option), "name": option}
+    values = _recipe_values(spec)
     for setting in (*_kept_settings(search), *best.changes):  # in their order: one may empty a mapping
         _lay_over(values, override_layer([setting]).values, RunConfig)
     for key in _OF_TRAINING:
@@ -78,18 +75,15 @@ def _kept_settings(search: Search) -> list[str]:
     return [text for text in search.spec.settings if not covers(_OF_THE_SEARCH, key_of(text))]
 
 
-def _recipe_values(recipe: str) -> dict[str, Any]:
-    """Return a copy of the values of the recipe of the search, empty without one."""
-    if not recipe:
-        return {}
-    is_file = recipe.endswith(YAML_ENDINGS)
-    layer = file_layer(Path(recipe)) if is_file else named_layer("training", recipe, "recipe")
-    return deepcopy(dict(layer.values))
-
-
-def _matching(section: object, name: str) -> dict[str, Any]:
-    """Return the values of a recipe's section if they are of the model or data set `name`."""
-    return dict(section) if isinstance(section, Mapping) and section.get("name", name) == name else {}
+def _recipe_values(spec: SweepSpec) -> dict[str, Any]:
+    """Return a copy of the values of the recipe of a search, if any, for the model and data set of its options."""
+    recipe = layer_of_recipe(spec.recipe) if spec.recipe else Layer("no recipe", {})
+    for section, option in (("model", spec.model), ("data", spec.dataset)):
+        if option and not option.endswith(YAML_ENDINGS):
+            recipe = choose(section, option, recipe)[1]
+            named = {**(recipe.values.get(section) or {}), "name": option}
+            recipe = replace(recipe, values={**recipe.values, section: named})
+    return deepcopy(dict(recipe.values))
 
 
 def _lay_over(values: dict[str, Any], layer: Mapping[str, Any], kind: Any, path: tuple[str, ...] = ()) -> None:

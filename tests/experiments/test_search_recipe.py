@@ -44,6 +44,25 @@ def test_a_recipe_is_built_on_that_of_the_search(search_plan: MakeSearch, tmp_pa
     assert config.data.augment.scale == 0.1, "--set has it so"
 
 
+def test_the_recipe_keeps_of_another_model_what_the_search_trained_with(
+    search_plan: MakeSearch, tmp_path: Path
+) -> None:
+    own = tmp_path / "own.yaml"
+    own.write_text(
+        "model: {name: small_e, channels: [8, 8, 8], added_streams: {partner: {}}}\n"
+        "data: {name: sbu, split: fold2, augment: {shear: 0.3}}\n"
+    )
+    search = search_plan(recipe=str(own))
+    path = tmp_path / "best.yaml"
+    path.write_text(recipe_text(search, search.own, 3, RESULT))
+    config, searched = (
+        resolve(dataset=search.spec.dataset, environment="local", recipe=str(path)),
+        next(iter(search.own.parts.values())),
+    )
+    assert config.model == searched.model and config.model.added_streams == {"partner": {}}
+    assert config.data.augment == searched.data.augment and config.data.augment.shear == 0.3
+
+
 def test_the_command_trains_on_the_whole_training_part(search_plan: MakeSearch) -> None:
     search = search_plan(settings=["validation=split", "data.select.subjects=[1]", "grad_clip=0.5", "epochs=9"])
     words = shlex.split(train_command(search, search.candidates.first(1)[0]))
