@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 from ..data.store.format import HEADER_FILE
 from ..models.registry import family_config
 from ..settings.data import PREPARATION_KEYS, DataConfig
-from ..settings.model import ModelConfig, check_complete, sizes_of
+from ..settings.model import ModelConfig, check_complete, of_any_size
 from ..settings.run import RunConfig
 from ..utils.config import (
     YAML_ENDINGS,
@@ -249,13 +249,12 @@ def choose(section: str, flag: str, recipe: Layer) -> tuple[list[Layer], Layer]:
 
 
 def _of_any_model(described: Mapping[str, Any], chosen: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a recipe says about its model that holds for the chosen one too: all but sizes."""
+    """Return what a recipe says about its model that holds for the chosen one too: what it reads, and its training."""
     try:
         config = family_config(str(chosen.get("family", "")))
     except UserError:  # reported later
         return {}
-    of_any = {each.name for each in fields(config)} - {"name", "family", *sizes_of(config)}
-    return {key: value for key, value in described.items() if key in of_any}
+    return {key: described[key] for key in of_any_size(config) if key in described}
 
 
 def _of_any_data(described: Mapping[str, Any], _: Mapping[str, Any]) -> dict[str, Any]:

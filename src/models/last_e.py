@@ -17,7 +17,7 @@ from typing import Annotated, Literal, cast
 import torch
 from torch import Tensor, nn
 
-from ..settings.model import SWITCH, ModelConfig, StageSizes, check_stages
+from ..settings.model import OF_TRAINING, SWITCH, ModelConfig, StageSizes, check_stages
 from ..skeleton import Layout, adjacency_subsets
 from ..utils.errors import UserError
 from ..utils.limits import Interval, Lengths
@@ -59,9 +59,9 @@ class LastEConfig(ModelConfig):
     dilations: Annotated[list[Annotated[int, Interval(ge=1, le=64)]], Lengths((1, 2, 3, 4))] = field(
         default_factory=lambda: [1, 2]
     )
-    block_dropout: Annotated[float, Interval(ge=0.0, le=0.9)] = 0.1
-    dropout: Annotated[float, Interval(ge=0.0, le=0.9)] = 0.3
-    drop_path: Annotated[float, Interval(ge=0.0, le=0.9)] = 0.0
+    block_dropout: Annotated[float, Interval(ge=0.0, le=0.9)] = field(default=0.1, metadata=OF_TRAINING)
+    dropout: Annotated[float, Interval(ge=0.0, le=0.9)] = field(default=0.3, metadata=OF_TRAINING)
+    drop_path: Annotated[float, Interval(ge=0.0, le=0.9)] = field(default=0.0, metadata=OF_TRAINING)
     graph_subsets: list[Literal["mirror", "two_hops", "ends"]] = field(default_factory=list, metadata=SWITCH)
     learned_adjacency: bool = field(default=False, metadata=SWITCH)
     joint_embedding: bool = field(default=False, metadata=SWITCH)

@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..settings.model import ModelConfig, StageSizes, check_stages
+from ..settings.model import OF_TRAINING, ModelConfig, StageSizes, check_stages
 from ..skeleton import Layout, adjacency_subsets
 from ..utils.errors import UserError
 from ..utils.limits import Interval
@@ -67,10 +67,10 @@ class LastV2Config(ModelConfig):
     heads: Annotated[int, Interval(ge=1, le=256)] = 16
     similarity_reduction: Annotated[int, Interval(ge=1, le=64)] = 8
     similarity_temperature: Annotated[float, Interval(ge=0.01, le=10.0)] = 0.25
-    block_dropout: Annotated[float, Interval(ge=0.0, le=0.9)] = 0.1
-    dropout: Annotated[float, Interval(ge=0.0, le=0.9)] = 0.3
-    drop_path: Annotated[float, Interval(ge=0.0, le=0.9)] = 0.0
-    recompute: bool = False
+    block_dropout: Annotated[float, Interval(ge=0.0, le=0.9)] = field(default=0.1, metadata=OF_TRAINING)
+    dropout: Annotated[float, Interval(ge=0.0, le=0.9)] = field(default=0.3, metadata=OF_TRAINING)
+    drop_path: Annotated[float, Interval(ge=0.0, le=0.9)] = field(default=0.0, metadata=OF_TRAINING)
+    recompute: bool = field(default=False, metadata=OF_TRAINING)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -16,6 +16,9 @@ StageSizes = Annotated[list[Annotated[int, Interval(ge=1, le=4096)]], Lengths((1
 # The metadata of a field that adds to an architecture: off by default, and without an effect on other tensors then.
 SWITCH = {"switch": True}
 
+# The metadata of a field that says how a model is trained, such as its dropout.
+OF_TRAINING = {"of_training": True}
+
 
 @dataclass
 class ModelConfig:
@@ -69,7 +72,8 @@ def check_complete(config: ModelConfig) -> None:
         )
     if len(set(config.streams)) < len(config.streams):
         raise UserError(f"model.streams: {config.streams} should have each stream once.")
-    if empty := [f"model.{name}" for name in sizes_of(config) if getattr(config, name) == []]:
+    sizes = [each.name for each in fields(config) if each.name not in (*switches_of(config), "streams")]
+    if empty := [f"model.{name}" for name in sizes if getattr(config, name) == []]:
         raise UserError(
             f"The model {config.name} has no sizes: {', '.join(empty)} should be lists with one entry for each stage."
         )
@@ -109,11 +113,11 @@ def switches_of(config: ModelConfig | type[ModelConfig]) -> list[str]:
     return [each.name for each in fields(config) if each.metadata.get("switch")]
 
 
-def sizes_of(config: ModelConfig) -> list[str]:
-    """Return the keys of a family that need one entry per stage: its default has none."""
-    default = type(config)()
-    names = [each.name for each in fields(config) if each.name not in (*switches_of(config), "streams")]
-    return [name for name in names if getattr(default, name) == []]
+def of_any_size(config: ModelConfig) -> list[str]:
+    """Return the keys of a family that say what a model reads and how it is trained, whatever its sizes."""
+    shared = [each.name for each in fields(ModelConfig) if each.name not in ("name", "family")]
+    own = [each.name for each in fields(config) if each.metadata.get("of_training")]
+    return [*shared, *own, *switches_of(config)]
 
 
 def without_switches(config: ModelConfig) -> ModelConfig:

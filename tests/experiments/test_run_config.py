@@ -102,7 +102,8 @@ def test_a_recipe_trains_another_model_in_its_way_but_not_with_its_sizes(model: 
     path = tmp_path / "recipe.yaml"
     of_family = "joint_embedding: true, " if model == "nano_e" else ""
     path.write_text(
-        f"model: {{name: small_e, channels: [8], dropout: 0.5, {of_family}added_streams: {{partner: {{}}}}}}\n"
+        f"model: {{name: small_e, channels: [8], kernel_frames: 5, dropout: 0.5, {of_family}"
+        "added_streams: {partner: {}}}\n"
         "data: {name: nw_ucla}\nepochs: 7\n"
     )
     plain, config = resolve(model=model, dataset="nw_ucla"), resolve(recipe=str(path), model=model)
