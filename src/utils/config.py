@@ -39,6 +39,7 @@ _KAGGLE_VARIABLE = "LAST_KAGGLE"
 _YAML_LIMIT_BYTES = 1 << 20
 _MOST_PROBLEMS = 30  # reported per layer
 _LONGEST_KEY = 100
+_TYPED = "--set"  # the origin of settings that are typed in a command
 
 Schema = TypeVar("Schema")
 
@@ -261,7 +262,7 @@ def readable_overrides(assignments: Sequence[str]) -> tuple[Layer, list[str]]:
             continue
         emptied += assign(values, path, value)
         assign(texts, path, written)
-    return _with_own_layouts(Layer("--set", values, texts, emptied), Path()), problems
+    return _with_own_layouts(Layer(_TYPED, values, texts, emptied), Path()), problems
 
 
 def configuration_error(problems: Sequence[str]) -> UserError:
@@ -283,7 +284,7 @@ def merge(schema: Schema, layers: Sequence[Layer], problems: Sequence[str] = ())
     values: Any = _mappings_of(schema)
     found = list(problems)
     for layer in layers:
-        kept, removed = without_removals(schema, layer.values, layer.texts)
+        kept, removed = without_removals(schema, layer.values, layer.texts, of_file=layer.origin != _TYPED)
         accepted, wrong = _checked(schema, replace(layer, values=kept))
         found += wrong
         for part in (*map(_emptying, layer.emptied), accepted, removed):

@@ -3,7 +3,7 @@
 Sections and mappings are merged key by key; any other value replaces the one below. In a mapping of names, such as that
 of protocols or of plug-ins, null takes a name away, unless null is one of its values, and an empty mapping replaces all
 that is below it. Taking away what is not there has no effect, so that the same settings can be given again over a saved
-configuration. A section or mapping without a value changes nothing, since its lines may all be commented out.
+configuration. In a file a section or mapping without a value changes nothing, since its lines may all be commented out.
 """
 
 from collections.abc import Mapping
@@ -34,7 +34,7 @@ def overlaid(annotation: Any, below: Any, above: Any) -> Any:
 
 
 def without_removals(
-    annotation: Any, values: Mapping[str, Any], texts: Mapping[str, Any]
+    annotation: Any, values: Mapping[str, Any], texts: Mapping[str, Any], *, of_file: bool = True
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the values of a layer without the names that it takes away, and those as a tree of the same form.
 
@@ -43,18 +43,19 @@ def without_removals(
         values: its plain values.
         texts: the same tree as written, if it comes from a text. A name without a value is no null: that is a section
             whose lines are all commented out.
+        of_file: whether there may be lines that are commented out; else a mapping without a value is kept as null.
     """
     kept: dict[str, Any] = {}
     removed: dict[str, Any] = {}
     for name, value in values.items():
-        text = texts.get(name, "null")
+        text, part = texts.get(name, "null"), type_below(annotation, name)
         if value is None and text and takes_away(annotation):
             removed[name] = None
-        elif value is None and not text and is_dataclass(annotation) and entry_type(type_below(annotation, name)):
+        elif of_file and value is None and not text and is_dataclass(annotation) and entry_type(part):
             continue  # a mapping whose names are all commented out
         elif isinstance(value, Mapping) and value:
-            part = type_below(annotation, name)
-            own, without = without_removals(part, value, text if isinstance(text, Mapping) else {})
+            below = text if isinstance(text, Mapping) else {}
+            own, without = without_removals(part, value, below, of_file=of_file)
             if own or not without:
                 kept[name] = own
             if without:

@@ -11,6 +11,7 @@ from config_schema import written
 from last.settings.data import ProtocolConfig
 from last.settings.run import RunConfig
 from last.utils.config import Layer, file_layer, merge, override_layer, section_layer
+from last.utils.errors import UserError
 from last.utils.limits import annotations_of, entry_type
 from last.utils.overlay import mappings_within, overlaid
 
@@ -91,6 +92,13 @@ def test_a_mapping_whose_names_are_all_commented_out_changes_nothing(tmp_path: P
     below = Layer("values", {"added": {"hide": {}}, "mapped": {"sit": "walk"}})
     found = merge(Settings(), [below, file_layer(path)])
     assert (found.added, found.mapped) == ({"hide": {}}, {"sit": "walk"})
+
+
+def test_a_mapping_that_is_typed_without_a_value_is_refused(tmp_path: Path) -> None:
+    below = "added: {hide: {}}"
+    with pytest.raises(UserError, match=r"--set: added: should be a mapping of names to sections"):
+        merged("added=", below=below, folder=tmp_path)
+    assert merged("inner=", below=below, folder=tmp_path).inner == Inner(), "a section has no names"
 
 
 def test_null_stays_where_it_is_a_value(tmp_path: Path) -> None:
