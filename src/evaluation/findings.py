@@ -250,10 +250,9 @@ class EnsembleResult:
     @property
     def agreement(self) -> str:
         """Return a sentence about how far the networks are wrong on the same clips."""
-        return (
-            f"Wrong in at least one network: {counted(self.wrong_in_any, 'clip')}; in most networks: "
-            f"{self.wrong_in_most:,}; in all: {self.wrong_in_all:,}."
-        )
+        most = f"in most networks: {self.wrong_in_most:,}; " if len(self.members) > 2 else ""  # else most are all
+        any_one = counted(self.wrong_in_any, "clip")
+        return f"Wrong in at least one network: {any_one}; {most}in all: {self.wrong_in_all:,}."
 
 
 @dataclass(frozen=True)

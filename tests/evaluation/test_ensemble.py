@@ -10,6 +10,7 @@ import pytest
 
 from last.evaluation.ensemble import combined, likeliest_weights
 from last.evaluation.evaluate import evaluate
+from last.evaluation.findings import EnsembleResult, MemberResult
 from last.evaluation.metrics import Predictions
 from last.evaluation.request import EvalRequest
 from last.runs.folder import RunFolder
@@ -70,6 +71,13 @@ def test_single_and_summed_figures_and_all_parameters_are_reported(runs: list[Pa
     wrong = [wrong_clips(folder / "predictions.csv") for folder in folders]
     assert (written["wrong_in_any"], written["wrong_in_most"]) == (len(wrong[0] | wrong[1]), len(wrong[0] & wrong[1]))
     assert written["wrong_in_all"] == len(wrong[0] & wrong[1])
+
+
+def test_most_networks_are_named_from_three_on() -> None:
+    pair = [MemberResult(name, "nano_e", 0.5, 1, 50.0) for name in "ab"]
+    assert EnsembleResult(pair, "equal", 4, 2, 2).agreement == "Wrong in at least one network: 4 clips; in all: 2."
+    three = EnsembleResult([*pair, pair[0]], "equal", 4, 3, 1).agreement
+    assert three == "Wrong in at least one network: 4 clips; in most networks: 3; in all: 1."
 
 
 def test_weights_need_enough_clips_that_all_networks_held_out(
