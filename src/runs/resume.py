@@ -303,11 +303,12 @@ def _refuse_other_average(checkpoint: Checkpoint, now: RunConfig, path: Path) ->
     first = how.first_averaged(now.epochs)
     one_alone = min(first, how.first_averaged(before)) + 1  # up to here the average is the weights of one epoch
     if how.last_epochs and now.epochs != before and finished > max(first, one_alone):
+        are = "is" if finished - first == 1 else "are"
         raise UserError(
             f"{path} cannot be resumed with {counted(now.epochs, 'epoch')} instead of {before}: ema.last_epochs "
-            f"averages the last {how.last_epochs}, of which {finished - first} are finished already, and their weights "
-            f"are not kept one by one. Give --epochs {finished + how.last_epochs} or more, so that all of them are "
-            f"still to come, or leave it at {before}."
+            f"averages the last {how.last_epochs}, of which {finished - first} {are} finished already, and their "
+            f"weights are not kept one by one. Give --epochs {finished + how.last_epochs} or more, so that all of them "
+            f"are still to come, or leave it at {before}."
         )
 
 

@@ -68,6 +68,7 @@ def test_a_run_tests_and_saves_the_mean_of_its_last_epochs(tiny_config: Callable
     ("state", "epochs", "message"),
     [
         ("last.pth", 7, r"7 epochs instead of 6.*of which 2 are finished.*--epochs 9 or more"),
+        ("last.pth", 8, r"8 epochs instead of 6.*of which 1 is finished.*--epochs 9 or more"),
         ("epoch_0003.pth", 5, r"5 epochs instead of 6.*of which 2 are finished.*--epochs 7 or more"),
     ],
 )
