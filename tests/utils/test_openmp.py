@@ -52,7 +52,7 @@ def test_cores_in_use_are_those_of_the_times_that_are_not_idle(monkeypatch: pyte
     assert cores_in_use(times) == pytest.approx(2.0)
 
 
-@pytest.mark.parametrize("content", ["", "cpu many\n", None])
+@pytest.mark.parametrize("content", ["", "cpu many\n", "cpu  0 0 0 0 0 0 0 0 0 0\n", None])
 def test_without_such_times_the_load_counts(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: str | None
 ) -> None:
