@@ -78,6 +78,7 @@ TESTED_IN = {
     "evaluation/findings": "evaluation/test_details",
     "evaluation/page_content": "evaluation/test_evaluation_page",
     "evaluation/recording_report": "evaluation/test_long_recordings_report",
+    "evaluation/statistics": "evaluation/test_population_statistics",
     "experiments/sequence_plan": "experiments/test_sequence",
     "experiments/sequence_table": "experiments/test_sequence",
     "inspection/clip_source": "cli/test_view_command",
@@ -130,6 +131,7 @@ TESTED_IN = {
     "training/epoch_tests": "training/test_trainer",
     "training/optimizers/sgd": "training/test_optim",
     "training/resume_check": "runs/test_checkpoint_fields",
+    "training/step": "training/test_guard",
     "training/train_state": "training/test_trainer",
     "utils/aliases": "cli/test_suggestions",
     "utils/errors": "cli/test_main",
@@ -145,10 +147,11 @@ MODULES = sorted(
 
 
 def named_after(module: str) -> list[Path]:
-    """Return the files of tests in the module's folder that have its name in theirs."""
+    """Return the files of tests in the module's folder that have its name in theirs, and not just that of another."""
     folder = (TESTS / module).parent
     name = module.rpartition("/")[2]
-    return [path for path in folder.glob("test_*.py") if f"_{name}_" in f"_{path.stem}_"]
+    others = {f"test_{path.stem}" for path in (SOURCE / module).parent.glob("*.py")} - {f"test_{name}"}
+    return [path for path in folder.glob("test_*.py") if f"_{name}_" in f"_{path.stem}_" and path.stem not in others]
 
 
 @pytest.mark.parametrize("module", MODULES)
