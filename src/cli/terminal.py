@@ -148,8 +148,10 @@ class TerminalProgress(Progress):
         self._began = self._line_due = 0.0
 
     def task(self, description: str, total: int, unit: str = "clips", *, before: int = 0, in_run: bool = False) -> Self:
-        """Start a task of `total` units; an unfinished one ends."""
+        """Start a task of `total` units; an unfinished one ends. A task without units is not shown."""
         self.finish()
+        if not total:
+            return self
         description = printable(description)
         self._count = _TaskProgress(description, total, unit, before)
         if not (in_run and self._in_run):

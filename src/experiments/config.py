@@ -1,25 +1,22 @@
 """Building the configuration of a run from files and flags."""
 
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 from ..data.store.format import HEADER_FILE
 from ..models.registry import family_config
 from ..settings.data import PREPARATION_KEYS, DataConfig
-from ..settings.model import ModelConfig, check_complete, of_any_size
+from ..settings.model import ModelConfig, check_complete
 from ..settings.run import RunConfig
 from ..utils.config import (
     YAML_ENDINGS,
     Layer,
     config_names,
     configuration_error,
-    data_layer,
     detect_environment,
-    file_layer,
     merge,
     named_layer,
     origin_of,
@@ -30,12 +27,20 @@ from ..utils.dotted_keys import assign, flatten
 from ..utils.errors import UserError
 from ..utils.foreign_text import short
 from ..utils.limits import LARGEST_SEED
-from ..utils.model_files import model_files, model_layer
-from ..utils.overlay import mappings_within, overlaid, type_below
-from ..utils.renamed_keys import with_present_keys
+from ..utils.model_files import model_files
+from ..utils.overlay import overlaid, type_below
 from ..utils.root_folders import environment_layer
 from ..utils.unordered import with_lists_in_order
 from .plug_in_settings import plug_in_problems, with_plug_in_settings
+from .recipe_layer import (
+    choose,
+    is_saved,
+    layer_of_recipe,
+    text_at,
+    values_of,
+    warn_of_left_out,
+    with_whole_mappings,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -73,12 +78,11 @@ def resolve(
     model_part, recipe_layer = choose("model", model, recipe_layer)
     data_part, recipe_layer = choose("data", dataset, recipe_layer)
     settings, unreadable = readable_overrides(overrides)
-    is_saved = _is_saved(recipe_layer)
-    if not is_saved:
-        _warn_of_left_out(whole_recipe, recipe_layer, {*flatten(settings.values), *given_flags})
-    environment, recipe_layer = _environment(environment or _text_at(settings, "environment"), recipe_layer)
+    saved = is_saved(recipe_layer)
+    warn_of_left_out(whole_recipe, recipe_layer, {*flatten(settings.values), *given_flags})
+    environment, recipe_layer = _environment(environment or text_at(settings, "environment"), recipe_layer)
     machine = environment_layer(environment)
-    recipe_layer = _with_whole_mappings(recipe_layer) if is_saved else recipe_layer
+    recipe_layer = with_whole_mappings(recipe_layer) if saved else recipe_layer
     layers = [
         named_layer("training", "default", "training configuration"),
         named_layer("distillation", "default", "distillation configuration"),
@@ -218,80 +222,16 @@ def _differ(first: Mapping[str, Any], second: Mapping[str, Any], key: str) -> bo
     return bool(one != other)
 
 
-def choose(section: str, flag: str, recipe: Layer) -> tuple[list[Layer], Layer]:
-    """Return the layer of a model or data set, and the recipe without what it says about another one.
-
-    A recipe may name its model and data set. A complete section, such as that of a run's saved configuration, describes
-    one of them, and a flag that names another one replaces it. Of a few keys, those stay that say how to train.
-
-    Args:
-        section: `model` or `data`.
-        flag: the model or data set, empty if no flag names one.
-        recipe: the recipe.
-
-    Raises:
-        UserError: there is no such model or data set, or its file cannot be read.
-    """
-    load = {"model": model_layer, "data": data_layer}[section]
-    described = _values_of(recipe, section)
-    named = str(described.get("name", ""))
-    complete = {"model": "family", "data": "classes"}[section] in described
-    if not flag:
-        return ([] if complete else [load(named)]), recipe
-    layer = load(flag)
-    own = section_layer(layer, section).values
-    if named and named != own.get("name"):
-        of_any = {"model": _of_any_model, "data": _of_any_data}[section]
-        values = {key: each for key, each in recipe.values.items() if key != section}
-        kept = {} if complete else of_any(described, own)
-        recipe = replace(recipe, values={**values, section: kept} if kept else values)
-    return [layer], recipe
-
-
-def _of_any_model(described: Mapping[str, Any], chosen: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a recipe says about its model that holds for the chosen one too: what it reads, and its training."""
-    try:
-        config = family_config(str(chosen.get("family", "")))
-    except UserError:  # reported later
-        return {}
-    return {key: described[key] for key in of_any_size(config) if key in described}
-
-
-def _of_any_data(described: Mapping[str, Any], _: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a recipe says about its data set that holds for any: how clips are sampled and augmented."""
-    return {key: described[key] for key in ("sampling", "normalize", "augment") if key in described}
-
-
-def _warn_of_left_out(recipe: Layer, used: Layer, given: Collection[str]) -> None:
-    """Warn of keys of a recipe that a flag of another model or data set leaves out, and that are not `given` either."""
-    given = {*given, *flatten(used.values)}
-    for section, option in (("model", "--model"), ("data", "--dataset")):
-        described = _values_of(recipe, section)
-        keys = [key for key in flatten({section: described}) if key not in (f"{section}.name", *given)]
-        if described.get("name") != _values_of(used, section).get("name") and keys:
-            _warn_once(recipe.origin, str(described["name"]), option, tuple(keys))
-
-
-@cache
-def _warn_once(origin: str, name: str, option: str, keys: tuple[str, ...]) -> None:
-    """Warn of keys that are left out; a sweep builds many configurations from the same files and flags."""
-    _log.warning(
-        "%s is for %s, and %s names another: its %s %s left out. To keep what fits, give it with --set.",
-        *(origin, name, option, ", ".join(keys), "is" if len(keys) == 1 else "are"),
-    )
-
-
 def _environment(requested: str, recipe: Layer) -> tuple[str, Layer]:
     """Return the environment's name, and the recipe without the settings of another machine.
 
     A run's saved configuration names its environment. If that differs from the `requested` one, or only one of it and
     this machine is Kaggle, its folders and hardware settings are dropped.
     """
-    here, saved = detect_environment(), _text_at(recipe, "environment")
-    is_saved = _is_saved(recipe)
-    moved = is_saved and (here == _KAGGLE) != (saved == _KAGGLE)
+    here, saved = detect_environment(), text_at(recipe, "environment")
+    moved = is_saved(recipe) and (here == _KAGGLE) != (saved == _KAGGLE)
     name = requested or (saved if saved and not moved else here)
-    if not is_saved or name == saved:
+    if not is_saved(recipe) or name == saved:
         return name, recipe
     number_type = section_layer(recipe, "hardware").values.get("amp_dtype")
     portable = {key: value for key, value in recipe.values.items() if key not in (*_MACHINE_KEYS, "environment")}
@@ -304,7 +244,7 @@ def _refuse_missing_choices(flags: Mapping[str, str], recipe: Layer) -> None:
     """Refuse a command without a model or a data set in a flag or the recipe."""
     options = {"model": "--model", "data": "--dataset"}
     missing = [
-        options[section] for section, flag in flags.items() if not flag and not _values_of(recipe, section).get("name")
+        options[section] for section, flag in flags.items() if not flag and not values_of(recipe, section).get("name")
     ]
     if missing:
         raise UserError(
@@ -314,41 +254,6 @@ def _refuse_missing_choices(flags: Mapping[str, str], recipe: Layer) -> None:
         )
 
 
-def _values_of(layer: Layer, section: str) -> Mapping[str, Any]:
-    """Return the values of a section; empty if the layer has none."""
-    return section_layer(layer, section).values if layer.values.get(section) is not None else {}
-
-
-def layer_of_recipe(recipe: str) -> Layer:
-    """Return the layer of a recipe, the path of a YAML file or the name of one in `configs/training`.
-
-    Raises:
-        UserError: there is no such file, or it cannot be read.
-    """
-    if recipe.endswith(YAML_ENDINGS):
-        layer = file_layer(Path(recipe))
-        if not _is_saved(layer):
-            return layer
-        return replace(layer, values=with_present_keys(layer.values), texts=with_present_keys(layer.texts))
-    return named_layer("training", recipe, "recipe")
-
-
-def _is_saved(recipe: Layer) -> bool:
-    """Return whether a recipe is the saved configuration of a run: it has all keys of the machine."""
-    return bool(_text_at(recipe, "environment")) and all(
-        recipe.values.get(key) for key in ("data_root", "output_root", "hardware")
-    )
-
-
-def _with_whole_mappings(saved: Layer) -> Layer:
-    """Return a saved configuration with mappings that replace those of the defaults, which may have more names.
-
-    Those of its model and its data set are merged, as these sections are complete unless a flag names them again.
-    """
-    own = {key: value for key, value in saved.values.items() if key not in ("model", "data")}
-    return replace(saved, emptied=[*saved.emptied, *mappings_within(RunConfig, own)])
-
-
 def _flag_layer(flags: Mapping[str, Any]) -> Layer:
     """Return the flags that were given as a layer with nested keys."""
     nested: dict[str, Any] = {}
@@ -356,12 +261,6 @@ def _flag_layer(flags: Mapping[str, Any]) -> Layer:
     for key, value in flags.items():
         emptied += assign(nested, key.split("."), value)
     return Layer("command line", nested, emptied=emptied)
-
-
-def _text_at(layer: Layer, key: str) -> str:
-    """Return the text under a top-level key, or an empty string."""
-    value = layer.values.get(key)
-    return value if isinstance(value, str) else ""
 
 
 def _sections(layers: Sequence[Layer], name: str) -> list[Mapping[str, Any]]:

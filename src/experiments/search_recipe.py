@@ -14,7 +14,7 @@ from ..utils.numbers import counted
 from ..utils.overlay import type_below
 from ..utils.program import program
 from ..utils.yaml_text import yaml_of
-from .config import choose, layer_of_recipe
+from .recipe_layer import choose, layer_of_recipe
 from .search_plan import Candidate, Search
 from .sweep_plan import OF_ALL, SweepSpec
 from .sweep_results import METRIC, VariantResult
