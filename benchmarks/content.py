@@ -83,12 +83,13 @@ def clips(train: int, test: int, seed: int) -> Iterator[Clip]:
     trainers = ntu60().protocols["xsub"].train
     testers = [performer for performer in range(1, _PERFORMERS + 1) if performer not in trainers]
     planned = [*planned_clips(train, trainers), *planned_clips(test, testers)]
-    random = np.random.default_rng((seed, _CLIP_STREAM))
+    random, center = np.random.default_rng((seed, _CLIP_STREAM)), ntu60().skeleton.center
     for clip, frames in zip(planned, lengths(len(planned), seed).tolist(), strict=True):
         bodies = 2 if random.random() < TWO_BODY_SHARE else 1
+        joints = np.stack([moving_body(clip.action, frames, random) for _ in range(bodies)])
         yield Clip(
             name=clip.name,
-            joints=np.stack([moving_body(clip.action, frames, random) for _ in range(bodies)]),
+            joints=joints - joints[0, 0, center],
             frame_mask=np.ones((bodies, frames), np.bool_),
             label=clip.action - 1,
             subject=clip.performer,

@@ -50,7 +50,7 @@ def _check(config: RunConfig, store: Store, *, is_resumed: bool) -> None:
     parts = divided_with_warnings(store, config.data)
     train, held_out = training_clips(config, store, parts, warns=False)
     tested = {"test": parts.test, "validation": held_out}
-    used = clips_used(config, store, train)
+    used = clips_used(store, train, config.label_fraction, unlabelled=config.trains_unlabelled)
     _check_shapes(store, used, tested, refuses=not is_resumed)
     _check_centers(store, used)
     if config.data.copies != "allow":

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..runtime.distributed import World
-from ..settings.run import RunConfig
+from ..settings.run import EmaConfig, RunConfig
 from ..tasks.recipe import ResumeRules, TaskRecipe
 from ..utils.dotted_keys import flatten, mappings_of_names
 from ..utils.errors import Unwritable, UserError
@@ -213,7 +213,7 @@ def _find(
     facts["finished"] = run.finished and checkpoint.is_end(config.end)
     facts["changed"] = _refuse_changes(checkpoint.config, config, path, explicit_keys, recipe)
     if not facts["finished"]:
-        _refuse_other_average(checkpoint, config, path)
+        _refuse_other_average(checkpoint, config.ema, config.epochs, path)
         _log_changes(checkpoint.config, config, facts["changed"])
     return facts
 
@@ -293,19 +293,19 @@ def _refuse_changes(
     return changed
 
 
-def _refuse_other_average(checkpoint: Checkpoint, now: RunConfig, path: Path) -> None:
+def _refuse_other_average(checkpoint: Checkpoint, how: EmaConfig, epochs: int, path: Path) -> None:
     """Refuse another number of epochs if the average of the last ones needs weights that are not kept one by one.
 
     Raises:
         UserError: it does.
     """
-    before, how, finished = checkpoint.config.epochs, now.ema, checkpoint.epoch + 1
-    first = how.first_averaged(now.epochs)
+    before, finished = checkpoint.config.epochs, checkpoint.epoch + 1
+    first = how.first_averaged(epochs)
     one_alone = min(first, how.first_averaged(before)) + 1  # up to here the average is the weights of one epoch
-    if how.last_epochs and now.epochs != before and finished > max(first, one_alone):
+    if how.last_epochs and epochs != before and finished > max(first, one_alone):
         are = "is" if finished - first == 1 else "are"
         raise UserError(
-            f"{path} cannot be resumed with {counted(now.epochs, 'epoch')} instead of {before}: ema.last_epochs "
+            f"{path} cannot be resumed with {counted(epochs, 'epoch')} instead of {before}: ema.last_epochs "
             f"averages the last {how.last_epochs}, of which {finished - first} {are} finished already, and their "
             f"weights are not kept one by one. Give --epochs {finished + how.last_epochs} or more, so that all of them "
             f"are still to come, or leave it at {before}."

@@ -69,7 +69,7 @@ def test_a_file_that_cannot_be_written_is_reported_once_and_does_not_end_the_run
 def test_a_run_keeps_the_predictions_of_the_weights_that_it_offers(
     tiny_config: Callable[..., RunConfig], overrides: list[str], column: str
 ) -> None:
-    parts = ("validation=split", "validation_fraction=0.3", "epochs=3", "test_every=2", "learning_rate=0.05")
+    parts = ("validation=split", "validation_fraction=0.3", "epochs=3", "test_every=2", "learning_rate=0.08")
     run = experiment.train(tiny_config(*parts, *overrides)).run
     found = read_confusion(run.confusion)
     assert found is not None

@@ -89,7 +89,7 @@ def training_data(config: RunConfig, store: Store, world: World = ALONE, device:
     parts = split(store.clips, config.data, config.data.split)
     placement = place_clips(store, config.hardware.data_placement, device, processes_here(), config.data.min_confidence)
     train, held_out = training_clips(config, store, parts, placement.clips)
-    used = clips_used(config, store, train)
+    used = clips_used(store, train, config.label_fraction, unlabelled=config.trains_unlabelled)
     sampler = TrainSampler(
         used,
         config.batch_size,
@@ -127,9 +127,9 @@ def training_data(config: RunConfig, store: Store, world: World = ALONE, device:
     )
 
 
-def clips_used(config: RunConfig, store: Store, train: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return those of the training clips `train` that an epoch draws: the labelled ones, or all."""
-    return train if config.trains_unlabelled else labelled(store.clips, train, config.label_fraction)
+def clips_used(store: Store, train: NDArray[np.int64], share: float, *, unlabelled: bool) -> NDArray[np.int64]:
+    """Return those of the training clips `train` that an epoch draws: a `share` of them with labels, or all."""
+    return train if unlabelled else labelled(store.clips, train, share)
 
 
 def _annealing(config: RunConfig) -> Annealing:
