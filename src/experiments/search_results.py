@@ -2,7 +2,6 @@
 
 import math
 import re
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -63,16 +62,16 @@ class Stage:
         """
         compares = self.results[0].together.known
 
-        def disadvantage(result: VariantResult) -> float:
+        def place(result: VariantResult) -> tuple[bool, bool, float]:
             if not result.together.known:
-                return math.inf
+                return True, True, 0.0
             if not compares:
-                return -result.together.mean
+                return False, False, -result.together.mean
             if result.variant == BASELINE:
-                return 0.0
-            return sys.float_info.max if result.difference is None else -result.difference.mean
+                return False, False, 0.0
+            return False, result.difference is None, -result.difference.mean if result.difference else 0.0
 
-        return sorted(self.results, key=disadvantage)
+        return sorted(self.results, key=place)
 
     def problem(self, name: str) -> str:
         """Return why a candidate has no result: `diverged`, `failed` or `stopped`; empty if no run of it says so."""

@@ -39,7 +39,6 @@ _KAGGLE_VARIABLE = "LAST_KAGGLE"
 _YAML_LIMIT_BYTES = 1 << 20
 _MOST_PROBLEMS = 30  # reported per layer
 _LONGEST_KEY = 100
-_TYPED = "--set"  # the origin of settings that are typed in a command
 
 Schema = TypeVar("Schema")
 
@@ -56,6 +55,7 @@ class Layer:
         emptied: keys, as sequences of names, whose mappings were emptied before `values` were set in them.
         layout_files: the files from which its sections `own_layout` and `own_source_layout` were read.
         shipped: whether it is a file of the program, whose values are valid.
+        typed: whether its settings are typed in a command, where no lines can be commented out.
     """
 
     origin: str
@@ -64,6 +64,7 @@ class Layer:
     emptied: Collection[Sequence[str]] = ()
     layout_files: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
     shipped: bool = field(default=False, compare=False, repr=False)
+    typed: bool = field(default=False, compare=False, repr=False)
 
 
 def config_folder() -> Path:
@@ -262,7 +263,7 @@ def readable_overrides(assignments: Sequence[str]) -> tuple[Layer, list[str]]:
             continue
         emptied += assign(values, path, value)
         assign(texts, path, written)
-    return _with_own_layouts(Layer(_TYPED, values, texts, emptied), Path()), problems
+    return _with_own_layouts(Layer("--set", values, texts, emptied, typed=True), Path()), problems
 
 
 def configuration_error(problems: Sequence[str]) -> UserError:
@@ -284,7 +285,7 @@ def merge(schema: Schema, layers: Sequence[Layer], problems: Sequence[str] = ())
     values: Any = _mappings_of(schema)
     found = list(problems)
     for layer in layers:
-        kept, removed = without_removals(schema, layer.values, layer.texts, of_file=layer.origin != _TYPED)
+        kept, removed = without_removals(schema, layer.values, layer.texts, of_file=not layer.typed)
         accepted, wrong = _checked(schema, replace(layer, values=kept))
         found += wrong
         for part in (*map(_emptying, layer.emptied), accepted, removed):
