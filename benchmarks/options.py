@@ -134,6 +134,12 @@ def _guards(parser: ArgumentParser) -> None:
     add_device(parser)
 
 
+def _allocator(parser: ArgumentParser) -> None:
+    add_step(parser)
+    add_count(parser, "--turns", 5, "turns of each way, each a process")
+    add_count(parser, "--steps", 12, "training steps in a turn")
+
+
 def _losses(parser: ArgumentParser) -> None:
     add_step(parser)
     add_count(parser, "--steps", 50, "training steps")
@@ -265,6 +271,15 @@ _OPTIONS = {
         """,
         quick={"turns": 3, "batch": 2, "saves": 2},
         in_all={"turns": 20},
+    ),
+    "allocator": PartOptions(
+        _allocator,
+        """
+        {program} benchmark allocator --threads 1
+        {program} benchmark allocator --model base_e --turns 3 --json allocator.json
+        """,
+        quick={"batch": 2, "frames": 8, "turns": 1, "steps": 2},
+        in_all={},
     ),
     "losses": PartOptions(
         _losses,

@@ -6,6 +6,7 @@ PARTS = {
     "training": "training steps and inference of the models, against the plain reference",
     "inference": "one clip from joints to logits on the CPU, through every path",
     "guards": "the cost of guards and checkpoints in a training",
+    "allocator": "training steps with and without the freed memory that a process keeps",
     "losses": "differences between the losses of the fast path and of the plain one",
     "data": "the data path alone: from the store to augmented streams",
     "preprocess": "raw NTU text to a store",

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ..utils.errors import UserError
+from ..utils.freed_memory import keep_freed_memory
 from ..utils.numbers import counted
 
 _log = logging.getLogger(__name__)
@@ -31,7 +32,7 @@ def usable_device(device: str | torch.device) -> torch.device:
 
 
 def choose_device(name: str, index: int = 0) -> torch.device:
-    """Return the device named `name`; `auto` means a GPU if there is one.
+    """Return the device named `name`; `auto` means a GPU if there is one. The process is set up to compute there.
 
     Args:
         name: `auto`, `cpu`, `cuda` or `mps`.
@@ -46,6 +47,7 @@ def choose_device(name: str, index: int = 0) -> torch.device:
     if not there[name]:
         raise UserError(f"--device {name}: this machine has no such device that torch can use. Try --device cpu.")
     if name != "cuda":
+        keep_freed_memory()
         return torch.device(name)
     if index >= torch.cuda.device_count():
         raise UserError(

@@ -16,6 +16,7 @@ SUMMARIES = {
     "training": {"training_times_as_fast"},
     "inference": {"fastest_ms", "versions"},
     "guards": {"guard_percent", "checkpoint_percent"},
+    "allocator": {"times_as_fast"},
     "losses": {"largest_relative_difference"},
     "data": {"percent_of_a_step", "times_as_fast"},
     "preprocess": {"megabytes_per_second", "times_as_fast", "kept", "ids_exact", "peak_memory_mib"},
