@@ -10,8 +10,8 @@ from .terminal import progress, say, table
 from .train import show_tensorboard
 
 if TYPE_CHECKING:
-    from ..experiments.sequence_plan import Plan, SequenceSpec
-    from ..experiments.sequence_table import DataResult
+    from ..experiments.sequence.plan import Plan, SequenceSpec
+    from ..experiments.sequence.table import DataResult
 
 NEEDS = ("torch",)
 
@@ -82,8 +82,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Train the unfinished runs of the sequence and show the results; return the exit code."""
-    from ..experiments.sequence import run_sequence
-    from ..experiments.sequence_plan import plan_sequence
+    from ..experiments.sequence.plan import plan_sequence
+    from ..experiments.sequence.run import run_sequence
     from ..plots.figures import draws_or_warns
     from ..runs.pictures import draw_run
     from ..runtime.distributed import rank
@@ -108,7 +108,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _spec(arguments: argparse.Namespace) -> "SequenceSpec":
-    from ..experiments.sequence_plan import SequenceSpec
+    from ..experiments.sequence.plan import SequenceSpec
 
     flags = {key: getattr(arguments, key) for key in _FLAGS}
     return fill(SequenceSpec, arguments, environment=arguments.env or "", settings=arguments.set, flags=flags)
@@ -122,7 +122,7 @@ def _say_how_to_resume(plan: "Plan") -> None:
 
 def _show(plan: "Plan", drawing: bool) -> None:
     """Print and draw the gain from distillation on each data set."""
-    from ..experiments.sequence_table import METRIC, read_rows, results
+    from ..experiments.sequence.table import METRIC, read_rows, results
 
     rows = read_rows(plan)
     found = results(rows)
@@ -185,7 +185,7 @@ def _count(number: int | None) -> str:
 
 
 def _draw(found: "list[DataResult]", path: Path) -> None:
-    from ..experiments.sequence_figure import draw_sequence
+    from ..experiments.sequence.figure import draw_sequence
 
     draw_sequence(found, path)
     say(f"The picture is in {path}; each run's training curve and confusion matrix are in its folder")

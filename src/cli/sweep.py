@@ -12,8 +12,8 @@ from .sweep_search import add_search_options, run_and_show, searches
 from .terminal import progress, say, table
 
 if TYPE_CHECKING:
-    from ..experiments.sweep_plan import SweepPlan, SweepSpec
-    from ..experiments.sweep_results import Outcome
+    from ..experiments.sweep.plan import SweepPlan, SweepSpec
+    from ..experiments.sweep.results import Outcome
 
 NEEDS = ("torch",)
 
@@ -77,9 +77,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Train the unfinished runs of the sweep and show the results; return the exit code."""
-    from ..experiments.sweep import run_sweep
-    from ..experiments.sweep_plan import plan_sweep
-    from ..experiments.sweep_results import DIVERGED, FAILED
+    from ..experiments.sweep.plan import plan_sweep
+    from ..experiments.sweep.results import DIVERGED, FAILED
+    from ..experiments.sweep.run import run_sweep
     from ..plots.figures import draws_or_warns
     from ..runs.pictures import draw_run
     from ..utils.errors import TrainingDiverged
@@ -112,7 +112,7 @@ def _default_jobs(arguments: argparse.Namespace) -> int:
 
 
 def _spec(arguments: argparse.Namespace, jobs: int) -> "SweepSpec":
-    from ..experiments.sweep_plan import SweepSpec
+    from ..experiments.sweep.plan import SweepSpec
     from ..utils.machine import usable_cores
 
     arguments.split = None  # a sweep has --splits, beside which folds may stand
@@ -133,8 +133,8 @@ def _spec(arguments: argparse.Namespace, jobs: int) -> "SweepSpec":
 
 def _show(plan: "SweepPlan", outcomes: "list[Outcome]", drawing: bool) -> None:
     """Print and draw the results of all variants."""
-    from ..experiments.sweep_figure import draw_sweep
-    from ..experiments.sweep_results import DIVERGED, FAILED, PENDING, STOPPED, columns, compare, notes, row
+    from ..experiments.sweep.figure import draw_sweep
+    from ..experiments.sweep.results import DIVERGED, FAILED, PENDING, STOPPED, columns, compare, notes, row
 
     results = compare(plan, outcomes)
     title = plan.runs[0].config.title

@@ -9,9 +9,9 @@ from .options import hours
 from .terminal import progress, say, table
 
 if TYPE_CHECKING:
-    from ..experiments.search_plan import Search
-    from ..experiments.search_results import Standing
-    from ..experiments.sweep_plan import SweepSpec
+    from ..experiments.search.plan import Search
+    from ..experiments.search.results import Standing
+    from ..experiments.sweep.plan import SweepSpec
 
 _log = logging.getLogger(__name__)
 _SHOWN = 10  # candidates of each length of the schedule
@@ -57,8 +57,8 @@ def searches(arguments: argparse.Namespace) -> bool:
 
 def run_and_show(arguments: argparse.Namespace, spec: "SweepSpec", jobs: int) -> int:
     """Run a search and show its results; return the exit code."""
-    from ..experiments.search import run_search
-    from ..experiments.search_plan import plan_search
+    from ..experiments.search.plan import plan_search
+    from ..experiments.search.run import run_search
     from ..plots.figures import draws_or_warns
     from ..runs.pictures import draw_run
 
@@ -76,9 +76,9 @@ def run_and_show(arguments: argparse.Namespace, spec: "SweepSpec", jobs: int) ->
 
 def _show(search: "Search", standing: "Standing", drawing: bool) -> None:
     """Print and draw the results."""
-    from ..experiments.search_figure import draw_search
-    from ..experiments.search_results import choice, columns, notes, rows
-    from ..experiments.sweep_results import STOPPED
+    from ..experiments.search.figure import draw_search
+    from ..experiments.search.results import choice, columns, notes, rows
+    from ..experiments.sweep.results import STOPPED
 
     title = search.title
     table(title, columns(search), rows(search, standing, _SHOWN))

@@ -12,7 +12,7 @@ import pytest
 from last.cli.options import fill, hours, numbers, parse, share, time_limit
 from last.deploy.export import ExportRequest
 from last.evaluation.request import EvalRequest, Further, TestTime
-from last.experiments.sequence_plan import SequenceSpec
+from last.experiments.sequence.plan import SequenceSpec
 
 # The requests that commands fill from their options, and the fields that they set otherwise.
 FILLED: list[tuple[str, type, Collection[str]]] = [

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from last.experiments import sequence
 from last.experiments.run import Result
+from last.experiments.sequence import run as sequence
 from last.runs.folder import RunFolder
 from last.runtime.stop_requests import Stop
 from last.settings.run import RunConfig

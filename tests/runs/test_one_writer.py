@@ -7,8 +7,8 @@ import pytest
 from conftest import TINY, tiny_run
 
 from last.experiments import run as experiment
-from last.experiments.sequence import run_sequence
-from last.experiments.sequence_plan import Plan, SequenceSpec, plan_sequence
+from last.experiments.sequence.plan import Plan, SequenceSpec, plan_sequence
+from last.experiments.sequence.run import run_sequence
 from last.runs.folder import RunFolder
 from last.settings.run import RunConfig
 from last.utils.errors import TrainingDiverged, UserError

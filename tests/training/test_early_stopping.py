@@ -13,7 +13,7 @@ import pytest
 from conftest import tiny_run
 
 from last.experiments import run as experiment
-from last.experiments.sequence_table import DONE, _status
+from last.experiments.sequence.table import DONE, _status
 from last.runs.folder import RunFolder
 from last.runs.logbook import read_rows
 from last.runs.results import read_run

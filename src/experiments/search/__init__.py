@@ -1,0 +1,1 @@
+"""A search of settings within a time budget, by successive halving of candidates."""
