@@ -95,6 +95,14 @@ def _nothing_flushed() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _bf16_as_on_any_processor() -> Iterator[None]:
+    """Let mixed precision mean bf16 on a CPU that is slow at it too, so that tests mean the same on each."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("last.runtime.precision.bf16_is_slow", lambda _: False)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _fixed_seeds() -> None:
     random.seed(0)

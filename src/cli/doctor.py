@@ -123,9 +123,10 @@ def _devices() -> Iterator[Finding]:
     except (ImportError, OSError) as error:  # OSError: a shared library of torch cannot be loaded
         yield Finding("device", "torch", f"cannot be imported: {error}", "broken")
         return
-    from ..runtime.precision import gpu_problem
+    from ..runtime.precision import bf16_is_slow, gpu_problem
 
-    yield Finding("device", "cpu", f"{processor()}, {counted(torch.get_num_threads(), 'thread')}, {_cpu_bf16()}")
+    bf16 = _cpu_bf16(slow=bf16_is_slow(torch.device("cpu")))
+    yield Finding("device", "cpu", f"{processor()}, {counted(torch.get_num_threads(), 'thread')}, {bf16}")
     for index in range(torch.cuda.device_count()):
         device = torch.cuda.get_device_properties(index)
         bf16 = "bf16" if device.major >= 8 else "no fast bf16"
@@ -138,7 +139,9 @@ def _devices() -> Iterator[Finding]:
         yield Finding("device", "mps", "available, untested with LAST")
 
 
-def _cpu_bf16() -> str:
+def _cpu_bf16(*, slow: bool) -> str:
+    if slow:
+        return "no bf16: --amp computes in float32"
     words = set(CPU_INFO.read_text(encoding="utf-8").split()) if CPU_INFO.exists() else set()
     return "fast bf16" if words & {"avx512_bf16", "amx_bf16", "bf16"} else "bf16 without hardware support"
 

@@ -82,6 +82,16 @@ def lacks_bf16(device: torch.device) -> bool:
     return device.type == "cuda" and torch.version.hip is None and torch.cuda.get_device_capability(device)[0] < 8
 
 
+def bf16_is_slow(device: torch.device) -> bool:
+    """Tell whether a device is a CPU on which bf16 takes several times as long as float32.
+
+    oneDNN computes products in bf16 on x86 processors with AVX-512 and on Arm ones with bf16; on others torch does so
+    by itself, without vectors.
+    """
+    supported = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)  # a torch without oneDNN has none
+    return device.type == "cpu" and supported is not None and not supported()
+
+
 def refuse_missing_format(enabled: bool, dtype: str, device: torch.device) -> None:
     """Refuse mixed precision in a format that the device lacks; the arguments are those of `Precision`.
 
@@ -100,10 +110,11 @@ def refuse_missing_format(enabled: bool, dtype: str, device: torch.device) -> No
 def precision_of_a_run(enabled: bool, dtype: str, device: torch.device) -> "Precision":
     """Return the precision in which a trained model computes on `device`; its run may have been on another one.
 
-    On a GPU without bf16 it is float32, with a warning: the outputs are the same up to rounding.
+    Where bf16 is missing or slow it is float32, with a warning: the outputs are the same up to rounding.
     """
-    if enabled and dtype == "bf16" and lacks_bf16(device):
-        _log.warning("The model was trained in bf16, which this GPU does not have: it computes in float32 here.")
+    if enabled and dtype == "bf16" and (lacks_bf16(device) or bf16_is_slow(device)):
+        why = "this GPU does not have" if device.type == "cuda" else "this processor computes slowly"
+        _log.warning(f"The model was trained in bf16, which {why}: it computes in float32 here.")
         enabled = False
     return Precision(enabled, dtype, device)
 
@@ -113,7 +124,8 @@ class Precision:
 
     Args:
         enabled: the `--amp` flag.
-        dtype: `fp16`, `bf16`, or `auto`: fp16 on CUDA, bf16 elsewhere.
+        dtype: `fp16`, `bf16`, or `auto`: fp16 on CUDA, bf16 elsewhere. On a CPU `fp16` means bf16, and where bf16 is
+            slow, everything but `bf16` means float32.
         device: the device of the training.
 
     Raises:
@@ -122,12 +134,18 @@ class Precision:
 
     def __init__(self, enabled: bool, dtype: str, device: torch.device) -> None:
         refuse_missing_format(enabled, dtype, device)
-        self.enabled = enabled
-        self.device = device
         wanted = {"auto": "fp16" if device.type == "cuda" else "bf16"}.get(dtype, dtype)
-        if enabled and wanted == "fp16" and device.type == "cpu":
+        if enabled and dtype != "bf16" and bf16_is_slow(device):
+            _log.warning(
+                "Mixed precision would take several times as long on this processor, which has no AVX-512 for bf16: it "
+                "computes in float32. To use bf16 all the same: hardware.amp_dtype=bf16."
+            )
+            enabled, wanted = False, "bf16"
+        elif enabled and wanted == "fp16" and device.type == "cpu":
             _log.warning("fp16 is not for the CPU: mixed precision uses bf16 here.")
             wanted = "bf16"
+        self.enabled = enabled
+        self.device = device
         self.dtype = {"fp16": torch.float16, "bf16": torch.bfloat16}[wanted]
         self.scaler = torch.amp.GradScaler(device.type, enabled=enabled and self.dtype == torch.float16)
 

@@ -14,22 +14,22 @@ _NUMBA, _TORCH, _TRITON = "numba's", "torch's", "Triton's"
 _CPU_KERNELS = "CPU kernels"
 
 
-def computed_with(device: torch.device, amp: bool) -> dict[str, str]:
-    """Return torch's version, the device, whose kernels compute there, and on a CPU the number of threads.
+def computed_with(device: torch.device, precision: str) -> dict[str, str]:
+    """Return torch's version, the device, the number format, whose kernels compute, and on a CPU the number of threads.
 
     Threads share the drawing of dropout masks, and each sums its own part.
 
     Args:
         device: the device of the training.
-        amp: whether it computes in mixed precision, in which numba's kernels are not used.
+        precision: the format of most features, such as `float32`, for which alone numba's kernels are used.
     """
-    found = {"torch": str(torch.__version__), "device": device.type}
+    found = {"torch": str(torch.__version__), "device": device.type, "precision": precision}
     if device.type == "cuda":
         found["device"] = torch.cuda.get_device_name(device)
         found["GPU kernels"] = _TRITON if has_kernels(device) else _TORCH
     elif device.type == "cpu":
         found["CPU threads"] = str(torch.get_num_threads())
-        if not amp:
+        if precision == "float32":
             found[_CPU_KERNELS] = _TORCH if fast_kernels() is None else _NUMBA
     return found
 

@@ -59,7 +59,7 @@ class TrainState:
         self.optimizer = build_optimizer(task, self.optimization)
         self.schedule = build_schedule(self.optimizer, self.optimization)
         self.precision = Precision(config.amp, config.hardware.amp_dtype, device)
-        self.computed_with = computed_with(device, config.amp)
+        self.computed_with = computed_with(device, str(self.precision))
         self.guard = NanGuard(task, config.nan_guard, device, world)
         self.average = _average(task.model, config.ema, config.epochs)
         sums = config.gradient_accumulation_steps > 1 or self.precision.scaler.is_enabled()

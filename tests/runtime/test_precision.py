@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from last.experiments import run as experiment
-from last.runtime.precision import Precision, choose_device, precision_of_a_run
+from last.runtime import precision as module
+from last.runtime.precision import Precision, bf16_is_slow, choose_device, precision_of_a_run
 from last.utils.errors import UserError
 
 
@@ -51,7 +52,7 @@ def test_a_gpu_is_not_queried_where_the_cpu_computes(gpu: Callable[..., None]) -
     assert choose_device("cpu") == torch.device("cpu")
 
 
-CUDA = torch.device("cuda", 0)
+CPU, CUDA = torch.device("cpu"), torch.device("cuda", 0)
 
 
 def test_bf16_is_refused_on_a_gpu_without_it_and_fp16_is_named(gpu: Callable[..., None]) -> None:
@@ -131,6 +132,36 @@ def test_torch_without_code_for_the_gpu_is_no_defect(cli: Callable[..., Any], mo
 def test_mixed_precision_in_fp16_is_bf16_on_the_cpu(caplog: pytest.LogCaptureFixture) -> None:
     assert str(Precision(True, "fp16", torch.device("cpu"))) == "bfloat16"
     assert "fp16 is not for the CPU" in caplog.text
+
+
+@pytest.mark.parametrize("dtype", ["auto", "fp16"])
+@pytest.mark.parametrize("choose", [Precision, precision_of_a_run])
+def test_mixed_precision_is_float32_on_a_cpu_where_bf16_is_slow(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, dtype: str, choose: Callable[..., Precision]
+) -> None:
+    monkeypatch.setattr(module, "bf16_is_slow", lambda device: device == CPU)
+    precision = choose(True, dtype, CPU)
+    assert str(precision) == "float32"
+    assert not precision.scaler.is_enabled()
+    (message,) = caplog.messages
+    assert "computes in float32" in message and "hardware.amp_dtype=bf16" in message
+
+
+def test_slow_bf16_is_taken_for_training_where_it_is_named_and_not_for_tests(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(module, "bf16_is_slow", lambda _: True)
+    assert str(Precision(True, "bf16", CPU)) == "bfloat16"
+    assert not caplog.messages
+    assert str(precision_of_a_run(True, "bf16", CPU)) == "float32"
+    assert "this processor computes slowly" in caplog.text
+
+
+@pytest.mark.parametrize("supported", [True, False])
+def test_bf16_is_slow_where_no_library_of_the_cpu_computes_it(monkeypatch: pytest.MonkeyPatch, supported: bool) -> None:
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: supported)
+    assert bf16_is_slow(CPU) is not supported
+    assert not bf16_is_slow(CUDA)
 
 
 def test_more_processes_than_gpus_are_refused(gpu: Callable[..., None]) -> None:
