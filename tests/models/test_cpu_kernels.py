@@ -6,7 +6,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from last.models.cpu_kernels import apply_gates, dropped_sum, joint_and_frame_means, multiply, normalise_by_batch
+from last.models import cpu_kernels
+from last.models.cpu_kernels import (
+    apply_gates,
+    dropped_sum,
+    joint_and_frame_means,
+    multiply,
+    multiply_groups,
+    normalise_by_batch,
+)
 
 CLOSE = {torch.float64: {"rtol": 1e-10, "atol": 1e-10}, torch.float32: {"rtol": 1e-4, "atol": 1e-5}}
 TYPES = pytest.mark.parametrize("dtype", CLOSE)
@@ -52,8 +60,14 @@ def test_normalising_passes_gradients_to_weight_and_bias() -> None:
 
 
 @TYPES
-def test_product_is_the_product_of_matrices(dtype: torch.dtype) -> None:
+@pytest.mark.parametrize("onednn_gains", [True, False])  # on this processor
+def test_product_is_the_product_of_matrices(
+    monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype, onednn_gains: bool
+) -> None:
+    monkeypatch.setattr(cpu_kernels, "_ONEDNN_GAINS", onednn_gains)
     assert_alike(multiply, torch.matmul, torch.randn(7, 5, dtype=dtype), torch.randn(5, 33, dtype=dtype))
+    groups = torch.randn(2, 7, 5, dtype=dtype), torch.randn(2, 5, 33, dtype=dtype)
+    assert_alike(multiply_groups, torch.bmm, *groups)
 
 
 @TYPES
