@@ -79,7 +79,10 @@ def _steps(arguments: Namespace, *, kept: bool) -> Steps:
         UserError: memory cannot be kept.
     """
     if kept and not keep_freed_memory():
-        raise UserError("This system's C library is not glibc, or its settings are in the environment (MALLOC_...).")
+        raise UserError(
+            "Memory cannot be kept here: the C library is not glibc, or the environment has settings of malloc "
+            "(MALLOC_... or GLIBC_TUNABLES)."
+        )
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     device, config = torch.device("cpu"), config_of(arguments)

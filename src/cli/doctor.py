@@ -141,7 +141,7 @@ def _devices() -> Iterator[Finding]:
 
 def _cpu_bf16(*, slow: bool) -> str:
     if slow:
-        return "no bf16: --amp computes in float32"
+        return "slow bf16: --amp computes in float32"
     words = set(CPU_INFO.read_text(encoding="utf-8").split()) if CPU_INFO.exists() else set()
     return "fast bf16" if words & {"avx512_bf16", "amx_bf16", "bf16"} else "bf16 without hardware support"
 

@@ -105,10 +105,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _default_jobs(arguments: argparse.Namespace) -> int:
-    from ..runtime.precision import choose_device
+    from ..runtime.precision import usable_device
     from ..utils.machine import usable_cores
 
-    return usable_cores() if choose_device(arguments.device or "auto").type == "cpu" else 1
+    return usable_cores() if usable_device(arguments.device or "auto").type == "cpu" else 1
 
 
 def _spec(arguments: argparse.Namespace, jobs: int) -> "SweepSpec":

@@ -205,7 +205,9 @@ def _short(value: object) -> str:
 
 
 class LiveTeachers:
-    """Source of teacher outputs that runs the teachers on every batch, each in its training precision.
+    """Source of teacher outputs that runs the teachers on every batch.
+
+    Each computes in its training precision, if the device is fast at it.
 
     Args:
         teachers: the teachers.
@@ -220,9 +222,9 @@ class LiveTeachers:
         self.device, self.compares = device, compared(method)
         self.paths = [each.path for each in teachers]
         self._models = [each.model.to(device) for each in teachers]
-        self._precisions = [
-            precision_of_a_run(each.config.amp, each.config.hardware.amp_dtype, device) for each in teachers
-        ]
+        formats = [(each.config.amp, each.config.hardware.amp_dtype) for each in teachers]
+        found = {each: precision_of_a_run(*each, device) for each in dict.fromkeys(formats)}  # reports each once
+        self._precisions = [found[each] for each in formats]
         details = [
             forward_details(model, each.config.input_frames, device)
             for model, each in zip(self._models, teachers, strict=True)

@@ -1,5 +1,5 @@
 """Choices of the evaluation options, importable without torch."""
 
 SUBSETS = ("train", "val", "test")
-STATISTICS = ("auto", "running", "measured")
+STATISTICS = ("auto", "running", "measured", "unaugmented")
 WEIGHTS = ("equal", "train")

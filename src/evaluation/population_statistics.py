@@ -34,6 +34,7 @@ class PopulationStatistics:
         device: where the model is.
         precision: the number format in which the model is tested.
         world: the processes that train together. Each measures the whole sample, and all take the mean.
+        augmented: whether the clips are augmented as in training, or as they are in testing.
     """
 
     def __init__(
@@ -45,9 +46,10 @@ class PopulationStatistics:
         *,
         precision: Precision,
         world: World = ALONE,
+        augmented: bool = True,
     ) -> None:
         self.model, self.sample, self.pipeline, self.device = model, sample, pipeline, device
-        self.precision, self.world = precision, world
+        self.precision, self.world, self.augmented = precision, world, augmented
         self.running = RunningStatistics(model)
 
     def measure(self) -> dict[str, Tensor]:
@@ -84,7 +86,7 @@ class PopulationStatistics:
         The last batch is smaller than the others, and batches have different numbers of bodies, so each is weighted by
         its number of bodies.
         """
-        batch = self.pipeline.prepared(batch, training=True)
+        batch = self.pipeline.prepared(batch, training=self.augmented)
         with self.precision.autocast():
             options = {**batch.masks, **unchecked(self.model)}
             self.model.forward(with_zeros(batch.streams, LARGEST), batch.bodies, batch.body_slots, **options)

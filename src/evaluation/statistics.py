@@ -29,7 +29,7 @@ _log = logging.getLogger(__name__)
 def load_statistics(
     model: nn.Module, checkpoint: Checkpoint, choice: str, *, no_ema: bool, data_roots: Sequence[str]
 ) -> str:
-    """Load the statistics of `choice` into a checkpoint's model and return their kind: `measured` or `running`.
+    """Load the statistics of `choice` into a checkpoint's model and return their kind: one of the choices but `auto`.
 
     Args:
         model: the model with the checkpoint's weights, on the device of the evaluation.
@@ -39,7 +39,7 @@ def load_statistics(
         data_roots: the evaluation's folders of prepared data sets, which are searched before those of the run.
 
     Raises:
-        UserError: `measured` needs the run's training clips, which are not available.
+        UserError: `measured` and `unaugmented` need the run's training clips, which are not available.
     """
     running = RunningStatistics(model)
     if choice == "running":
@@ -48,10 +48,10 @@ def load_statistics(
     if choice == "auto" and not checkpoint.lacks_statistics(no_ema):
         return checkpoint.kind_of_statistics(no_ema)
     try:
-        population = _population(model, checkpoint, data_roots)
+        population = _population(model, checkpoint, data_roots, augmented=choice != "unaugmented")
     except UserError as error:
         if choice != "auto":
-            raise UserError(f"--statistics measured needs the training clips of the model. {error}") from error
+            raise UserError(f"--statistics {choice} needs the training clips of the model. {error}") from error
         _log.warning(
             "The %s weights are tested with running statistics that lag behind them; the accuracy may be far too low. "
             "Measuring other statistics needs their training clips: %s",
@@ -60,10 +60,12 @@ def load_statistics(
         return "running"
     if measured := population.measure():
         running.write(running.vector(measured))
-    return "measured"
+    return "unaugmented" if choice == "unaugmented" else "measured"
 
 
-def _population(model: nn.Module, checkpoint: Checkpoint, data_roots: Sequence[str]) -> PopulationStatistics:
+def _population(
+    model: nn.Module, checkpoint: Checkpoint, data_roots: Sequence[str], *, augmented: bool
+) -> PopulationStatistics:
     """Return the statistics of a model over its run's training clips, found in `data_roots` or by the run."""
     config = checkpoint.config
     device = next(model.parameters()).device
@@ -80,4 +82,4 @@ def _population(model: nn.Module, checkpoint: Checkpoint, data_roots: Sequence[s
     )
     precision = precision_of_a_run(config.amp, config.hardware.amp_dtype, device)
     pipeline = InputPipeline(config.data, added_streams=config.model.added_streams)
-    return PopulationStatistics(model, sample, pipeline, device, precision=precision)
+    return PopulationStatistics(model, sample, pipeline, device, precision=precision, augmented=augmented)

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,7 @@ from ..models.classifier import SkeletonClassifier
 from ..models.registry import count_parameters
 from ..runs.checkpoint import Checkpoint
 from ..runs.checkpoint_model import model_of
-from ..runtime.precision import choose_device, precision_of_a_run
+from ..runtime.precision import Precision, choose_device, precision_of_a_run
 from ..settings.data import data_settings
 from ..settings.run import RunConfig
 from ..settings.splits import is_split_file
@@ -145,6 +146,10 @@ class TestedModel:
             return self.indices[:0]
         return find_copies(self.store, train, self.indices).test
 
+    @cached_property
+    def _precision(self) -> Precision:
+        return precision_of_a_run(self.config.amp, self.config.hardware.amp_dtype, self.device)
+
     def _training_part(self) -> NDArray[np.int64]:
         """Return the training part of the run's own protocol; empty if the store is another than the run's."""
         own = self.checkpoint.config.data
@@ -162,16 +167,16 @@ class TestedModel:
     ) -> Predictions:
         """Return the probabilities of clips, by default of the requested part; `shown` counts them.
 
-        The model computes in the precision of the run's own tests, so that both give the same figures.
+        The model computes in the precision of the run's own tests, so that both give the same figures, unless this
+        device lacks it or takes long for it.
         """
         tested = self.indices if indices is None else indices
         part = self._part(tested, condition)
         plain, *others = [self._pipeline(condition, view) for view in condition.views]
-        precision = precision_of_a_run(self.config.amp, self.config.hardware.amp_dtype, self.device)
 
         def scored(batch: Batch) -> Tensor:
             batches = [batch, *(batch.with_streams(other(batch, training=False)) for other in others)]
-            seen = [class_scores(self.model, _without(each, condition.zeroed), precision) for each in batches]
+            seen = [class_scores(self.model, _without(each, condition.zeroed), self._precision) for each in batches]
             return torch.stack(seen).mean(dim=0)
 
         numbers, labels, scores = [], [], []

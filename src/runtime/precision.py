@@ -86,9 +86,9 @@ def bf16_is_slow(device: torch.device) -> bool:
     """Tell whether a device is a CPU on which bf16 takes several times as long as float32.
 
     oneDNN computes products in bf16 on x86 processors with AVX-512 and on Arm ones with bf16; on others torch does so
-    by itself, without vectors.
+    by itself, without vectors. Of a torch without oneDNN it is not known.
     """
-    supported = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)  # a torch without oneDNN has none
+    supported = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)
     return device.type == "cpu" and supported is not None and not supported()
 
 
@@ -112,9 +112,11 @@ def precision_of_a_run(enabled: bool, dtype: str, device: torch.device) -> "Prec
 
     Where bf16 is missing or slow it is float32, with a warning: the outputs are the same up to rounding.
     """
-    if enabled and dtype == "bf16" and (lacks_bf16(device) or bf16_is_slow(device)):
-        why = "this GPU does not have" if device.type == "cuda" else "this processor computes slowly"
-        _log.warning(f"The model was trained in bf16, which {why}: it computes in float32 here.")
+    if enabled and dtype == "bf16" and lacks_bf16(device):
+        _log.warning("The model was trained in bf16, which this GPU does not have: it computes in float32 here.")
+        enabled = False
+    elif enabled and bf16_is_slow(device):
+        _log.warning("The model was trained in mixed precision, which is slow on this CPU: it computes in float32.")
         enabled = False
     return Precision(enabled, dtype, device)
 
@@ -137,10 +139,10 @@ class Precision:
         wanted = {"auto": "fp16" if device.type == "cuda" else "bf16"}.get(dtype, dtype)
         if enabled and dtype != "bf16" and bf16_is_slow(device):
             _log.warning(
-                "Mixed precision would take several times as long on this processor, which has no AVX-512 for bf16: it "
-                "computes in float32. To use bf16 all the same: hardware.amp_dtype=bf16."
+                "--amp: this processor takes several times as long for bf16 as for float32, so float32 is used. To use "
+                "bf16 all the same, add --set hardware.amp_dtype=bf16."
             )
-            enabled, wanted = False, "bf16"
+            enabled = False
         elif enabled and wanted == "fp16" and device.type == "cpu":
             _log.warning("fp16 is not for the CPU: mixed precision uses bf16 here.")
             wanted = "bf16"

@@ -15,7 +15,7 @@ _CPU_KERNELS = "CPU kernels"
 
 
 def computed_with(device: torch.device, precision: str) -> dict[str, str]:
-    """Return torch's version, the device, the number format, whose kernels compute, and on a CPU the number of threads.
+    """Return torch's version, the device, the number format, whose kernels compute, and a CPU's threads and vectors.
 
     Threads share the drawing of dropout masks, and each sums its own part.
 
@@ -29,6 +29,7 @@ def computed_with(device: torch.device, precision: str) -> dict[str, str]:
         found["GPU kernels"] = _TRITON if has_kernels(device) else _TORCH
     elif device.type == "cpu":
         found["CPU threads"] = str(torch.get_num_threads())
+        found["CPU instructions"] = torch.backends.cpu.get_cpu_capability()
         if precision == "float32":
             found[_CPU_KERNELS] = _TORCH if fast_kernels() is None else _NUMBA
     return found
@@ -36,6 +37,8 @@ def computed_with(device: torch.device, precision: str) -> dict[str, str]:
 
 def change(before: Mapping[str, str], now: Mapping[str, str]) -> str:
     """Return a sentence about what has changed; empty if nothing has, or if it is not known what was before."""
+    if before.get("device") == "cpu" and _CPU_KERNELS not in before:  # an older note, of a run in mixed precision
+        before = {"precision": "bfloat16", **before}
     changed = [f"{name} {now[name]} instead of {was}" for name, was in before.items() if now.get(name, was) != was]
     if not changed:
         return ""

@@ -7,17 +7,18 @@ with zeros. How much that takes depends on the machine: from nothing to a third 
 
 import ctypes
 import os
+import sys
 from collections.abc import Mapping
 
 # Of malloc.h: from which size a block is the system's own, and how much free memory is kept at the end of the heap.
-_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
-_LARGEST_KEPT = 2**30  # blocks above it are given back
-_ALL = 2**31 - 1
+_MMAP_THRESHOLD, _TRIM_THRESHOLD = -3, -1
+_LARGEST_KEPT = (2**30, 2**25)  # blocks above it are given back; glibc before 2.35 refuses more than the second
+_ALL = -1
 _SETTINGS = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "MALLOC_MMAP_MAX_", "MALLOC_TOP_PAD_")
 
 
 def keep_freed_memory(environment: Mapping[str, str] = os.environ) -> bool:
-    """Let this process keep the memory that it frees, up to the most it had in use, and tell whether it does.
+    """Let this process keep the memory that it frees, about the most it had in use, and tell whether it does.
 
     It has no effect where the C library is not glibc, or where the user has set how malloc gives memory back.
     """
@@ -26,11 +27,14 @@ def keep_freed_memory(environment: Mapping[str, str] = os.environ) -> bool:
     if not _is_glibc():
         return False
     mallopt = ctypes.CDLL(None).mallopt
-    return all([mallopt(_MMAP_THRESHOLD, _LARGEST_KEPT), mallopt(_TRIM_THRESHOLD, _ALL)])
+    # The second setting alone would keep glibc from raising the first by itself, as it does for blocks up to 32 MiB.
+    return any(mallopt(_MMAP_THRESHOLD, size) for size in _LARGEST_KEPT) and bool(mallopt(_TRIM_THRESHOLD, _ALL))
 
 
 def _is_glibc() -> bool:
+    if sys.platform != "linux":
+        return False
     try:
         return bool(os.confstr("CS_GNU_LIBC_VERSION"))
-    except (AttributeError, ValueError, OSError):  # Windows; other C libraries do not have this name
+    except (ValueError, OSError):  # other C libraries do not have this name
         return False

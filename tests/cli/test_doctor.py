@@ -46,6 +46,11 @@ def test_a_sound_installation_is_exit_code_0(report) -> None:
     assert ", 1 thread, " in found(result, "device")["cpu"][0]
 
 
+def test_a_processor_that_is_slow_at_bf16_is_named_with_what_amp_does_there(monkeypatch, report) -> None:
+    monkeypatch.setattr("last.runtime.precision.bf16_is_slow", lambda _: True)
+    assert "slow bf16: --amp computes in float32" in str(report())
+
+
 def test_the_table_names_what_the_json_names(cli, report) -> None:
     text = cli("doctor").out
     assert all(item["subject"] in text for item in report()[1]["findings"])

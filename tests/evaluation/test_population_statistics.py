@@ -24,11 +24,15 @@ from last.runs.checkpoint_files import CheckpointFiles
 from last.runs.folder import RunFolder
 from last.runs.logbook import read_rows
 from last.runtime.precision import Precision
+from last.settings.data import AugmentConfig
 from last.settings.run import RunConfig
 from last.utils.errors import UserError
 
 MakeConfig = Callable[..., RunConfig]
 CPU = torch.device("cpu")
+
+
+PLAIN = AugmentConfig(rotation_degrees=[])
 
 
 def population(config: RunConfig) -> PopulationStatistics:
@@ -254,6 +258,23 @@ def test_statistics_are_measured_where_the_run_found_its_clips_or_that_is_report
     assert "trained weights are tested with running statistics that lag behind them" in caplog.text
     with pytest.raises(UserError, match="no prepared data set 'tiny'"):
         evaluate(EvalRequest(lost, statistics="measured", **other), tmp_path / "report")
+
+
+def test_statistics_without_augmentation_are_those_of_a_run_that_does_not_augment(
+    tiny_config: MakeConfig, tmp_path: Path
+) -> None:
+    config = tiny_config("epochs=1", "data.augment.scale=0.5", "data.augment.mirror_probability=0.5")
+    run = experiment.train(config).run
+    plain, path = tmp_path / "plain.pth", tmp_path / "report"
+    save_checkpoint(plain, replace(states(run), config=replace(config, data=replace(config.data, augment=PLAIN))))
+
+    def loss(checkpoint: Path, statistics: str) -> float:
+        result = evaluate(EvalRequest(checkpoint, statistics=statistics), path)
+        assert result.facts["statistics"] == statistics
+        return float(result.metrics.loss)
+
+    assert loss(run.last, "unaugmented") == pytest.approx(loss(plain, "measured"), rel=1e-5)
+    assert loss(run.last, "unaugmented") != pytest.approx(loss(run.last, "measured"), rel=1e-5)
 
 
 @pytest.mark.parametrize("epochs", [90, 1000])

@@ -66,6 +66,9 @@ def test_product_is_the_product_of_matrices(
 ) -> None:
     monkeypatch.setattr(cpu_kernels, "_ONEDNN_GAINS", onednn_gains)
     assert_alike(multiply, torch.matmul, torch.randn(7, 5, dtype=dtype), torch.randn(5, 33, dtype=dtype))
+    of_onednn = onednn_gains and dtype == torch.float32
+    with_gradient = multiply(torch.randn(7, 5, dtype=dtype, requires_grad=True), torch.randn(5, 33, dtype=dtype))
+    assert ("_Product" in type(with_gradient.grad_fn).__name__) is of_onednn
     groups = torch.randn(2, 7, 5, dtype=dtype), torch.randn(2, 5, 33, dtype=dtype)
     assert_alike(multiply_groups, torch.bmm, *groups)
 

@@ -2,11 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from last.evaluation.evaluate import evaluate
+from last.evaluation.request import EvalRequest, Further
 from last.experiments import run as experiment
 from last.runtime import precision as module
 from last.runtime.precision import Precision, bf16_is_slow, choose_device, precision_of_a_run
@@ -134,32 +137,54 @@ def test_mixed_precision_in_fp16_is_bf16_on_the_cpu(caplog: pytest.LogCaptureFix
     assert "fp16 is not for the CPU" in caplog.text
 
 
-@pytest.mark.parametrize("dtype", ["auto", "fp16"])
-@pytest.mark.parametrize("choose", [Precision, precision_of_a_run])
-def test_mixed_precision_is_float32_on_a_cpu_where_bf16_is_slow(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, dtype: str, choose: Callable[..., Precision]
-) -> None:
+@pytest.fixture
+def slow_bf16(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Simulate a CPU that is slow at bf16."""
     monkeypatch.setattr(module, "bf16_is_slow", lambda device: device == CPU)
-    precision = choose(True, dtype, CPU)
+
+
+@pytest.mark.usefixtures("slow_bf16")
+@pytest.mark.parametrize("dtype", ["auto", "fp16"])
+def test_training_in_mixed_precision_is_in_float32_on_a_cpu_where_bf16_is_slow(
+    caplog: pytest.LogCaptureFixture, dtype: str
+) -> None:
+    precision = Precision(True, dtype, CPU)
     assert str(precision) == "float32"
     assert not precision.scaler.is_enabled()
     (message,) = caplog.messages
-    assert "computes in float32" in message and "hardware.amp_dtype=bf16" in message
+    assert "float32 is used" in message and "--set hardware.amp_dtype=bf16" in message
 
 
-def test_slow_bf16_is_taken_for_training_where_it_is_named_and_not_for_tests(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr(module, "bf16_is_slow", lambda _: True)
+@pytest.mark.usefixtures("slow_bf16")
+def test_slow_bf16_is_taken_for_training_where_it_is_named(caplog: pytest.LogCaptureFixture) -> None:
     assert str(Precision(True, "bf16", CPU)) == "bfloat16"
     assert not caplog.messages
-    assert str(precision_of_a_run(True, "bf16", CPU)) == "float32"
-    assert "this processor computes slowly" in caplog.text
+
+
+@pytest.mark.usefixtures("slow_bf16")
+@pytest.mark.parametrize("dtype", ["auto", "fp16", "bf16"])
+def test_a_model_of_mixed_precision_is_tested_in_float32_where_bf16_is_slow(
+    caplog: pytest.LogCaptureFixture, dtype: str
+) -> None:
+    assert str(precision_of_a_run(True, dtype, CPU)) == "float32"
+    assert caplog.messages == [
+        "The model was trained in mixed precision, which is slow on this CPU: it computes in float32."
+    ]
+
+
+@pytest.mark.usefixtures("slow_bf16")
+def test_an_evaluation_in_several_conditions_says_once_that_it_computes_in_float32(
+    tiny_config: Callable[..., Any], caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    run = experiment.train(tiny_config("epochs=1", "amp=true")).run
+    caplog.clear()
+    evaluate(EvalRequest(run.last, further=Further(robustness=True)), tmp_path)
+    assert caplog.text.count("it computes in float32") == 1
 
 
 @pytest.mark.parametrize("supported", [True, False])
 def test_bf16_is_slow_where_no_library_of_the_cpu_computes_it(monkeypatch: pytest.MonkeyPatch, supported: bool) -> None:
-    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: supported)
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: supported, raising=False)
     assert bf16_is_slow(CPU) is not supported
     assert not bf16_is_slow(CUDA)
 

@@ -14,7 +14,14 @@ from last.settings.run import RunConfig
 from last.training import computed_with as module
 from last.training.computed_with import change, computed_with
 
-NOW = {"torch": "2.13.0", "device": "cpu", "precision": "float32", "CPU threads": "1", "CPU kernels": "torch's"}
+NOW = {
+    "torch": "2.13.0",
+    "device": "cpu",
+    "precision": "float32",
+    "CPU threads": "1",
+    "CPU instructions": "AVX2",
+    "CPU kernels": "torch's",
+}
 
 
 def test_the_note_names_torch_the_device_and_the_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -22,7 +29,8 @@ def test_the_note_names_torch_the_device_and_the_kernels(monkeypatch: pytest.Mon
     for kernels, name in ((None, "torch's"), (object(), "numba's")):
         monkeypatch.setattr(module, "fast_kernels", lambda found=kernels: found)
         expected = {"torch": torch.__version__, "device": "cpu", "precision": "float32"}
-        expected |= {"CPU threads": threads, "CPU kernels": name}
+        expected |= {"CPU threads": threads, "CPU instructions": torch.backends.cpu.get_cpu_capability()}
+        expected |= {"CPU kernels": name}
         assert computed_with(torch.device("cpu"), "float32") == expected
     assert "CPU kernels" not in computed_with(torch.device("cpu"), "bfloat16")
 
@@ -42,6 +50,8 @@ def test_a_gpu_and_its_kernels_are_named(monkeypatch: pytest.MonkeyPatch, works:
         ({}, ""),  # a checkpoint of an older version
         ({**NOW, "CPU threads": "4"}, "CPU threads 1 instead of 4"),
         ({**NOW, "precision": "bfloat16"}, "precision float32 instead of bfloat16"),
+        ({"device": "cpu", "CPU threads": "1"}, "precision float32 instead of bfloat16"),  # an older note, with --amp
+        ({**NOW, "CPU instructions": "AVX512"}, "CPU instructions AVX2 instead of AVX512"),
         ({**NOW, "torch": "2.12.1"}, "torch 2.13.0 instead of 2.12.1"),
         ({"torch": "2.12.1", "device": "Tesla T4"}, "torch 2.13.0 instead of 2.12.1, device cpu instead of Tesla T4"),
         ({**NOW, "CPU kernels": "numba's"}, "CPU kernels torch's instead of numba's"),

@@ -1,1 +1,1 @@
-"""The sequence of a teacher and of students with and without it, and its table."""
+"""A training sequence: a teacher, its students with and without distillation, and the table of their results."""
