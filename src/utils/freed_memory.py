@@ -2,7 +2,7 @@
 
 A training step on a CPU allocates and frees the same large tensors again and again. glibc gives blocks of their size
 back to the system when they are freed (see mallopt(3)), so every page of the next one costs a page fault and is filled
-with zeros. How much that takes depends on the machine: from nothing to a third of a step (`last benchmark allocator`).
+with zeros. How much that takes depends on the machine: from nothing to a fifth of a step (`last benchmark allocator`).
 """
 
 import ctypes
@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 # Of malloc.h: from which size a block is the system's own, and how much free memory is kept at the end of the heap.
 _MMAP_THRESHOLD, _TRIM_THRESHOLD = -3, -1
-_LARGEST_KEPT = (2**30, 2**25)  # blocks above it are given back; glibc before 2.35 refuses more than the second
+_LARGEST_KEPT = (2**30, 2**25)  # blocks above it are given back; older ones of glibc refuse the first
 _ALL = -1
 _SETTINGS = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "MALLOC_MMAP_MAX_", "MALLOC_TOP_PAD_")
 
