@@ -27,7 +27,7 @@ from ..runs.resume import ResumePoint, find_resume_point
 from ..runtime.compilation import compile_where_possible
 from ..runtime.cuda_graphs import recorded_steps, records_steps, warn_of_unused_switches
 from ..runtime.distributed import World, device_index, joined
-from ..runtime.precision import bf16_is_slow, choose_device, refuse_missing_format
+from ..runtime.precision import choose_device, refuse_missing_format
 from ..runtime.run_context import RunContext
 from ..runtime.stop_requests import Stop, StopWatch
 from ..settings.data import DataConfig
@@ -210,9 +210,7 @@ def _run(trainer: Trainer, resume_point: ResumePoint, on_end: EndCallback | None
         logbook = _open_logbook(trainer, resume_point) if first else None
         if resume_point.checkpoint is not None:
             _log.info(_resume_message(run, resume_point))
-        explained = _explain_out_of_memory(
-            config.model, config.batch_size, config.input_frames, amp=config.amp or bf16_is_slow(trainer.device)
-        )
+        explained = _explain_out_of_memory(config.model, config.batch_size, config.input_frames, amp=config.amp)
         with explained, _switched(trainer):
             stopped = trainer.fit(logbook)
         if stopped is not None:
