@@ -13,7 +13,6 @@ from typing import Any
 
 import torch
 
-from last.data.loading.pipeline import InputPipeline
 from last.training.epoch_report import peak_memory_mib
 from last.utils.errors import UserError
 from last.utils.freed_memory import keep_freed_memory
@@ -21,7 +20,7 @@ from last.utils.progress import Progress
 
 from .measure import ratio, seconds, spread
 from .report import Result, Table, spread_columns
-from .steps import Learner, build_task, config_of, moving_batch, note_of
+from .steps import Learner, build_task, config_of, moving_batch, step_from_joints
 
 _WARMUP_STEPS = 4
 _COLUMNS = {
@@ -86,12 +85,7 @@ def _steps(arguments: Namespace, *, kept: bool) -> Steps:
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     device, config = torch.device("cpu"), config_of(arguments)
-    learner, batch = Learner(config, build_task(config, device), device), moving_batch(config, device)
-    pipeline, note = InputPipeline(config.data), note_of(batch)
-
-    def step() -> None:
-        learner.learn(pipeline(batch, training=True), batch, note)
-
+    step = step_from_joints(Learner(config, build_task(config, device), device), moving_batch(config, device))
     for _ in range(_WARMUP_STEPS):
         step()
     before = _page_faults()

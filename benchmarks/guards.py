@@ -25,7 +25,7 @@ from last.utils.progress import Progress
 
 from .measure import Turns, Way, ratio, seconds, spread, take_turns
 from .report import Result, Table, spread_columns
-from .steps import Learner, benchmark_config, build_task, moving_batch, note_of
+from .steps import Learner, benchmark_config, build_task, moving_batch, step_from_joints
 
 _WARMUP_TURNS = 5
 _COLUMNS = {
@@ -43,7 +43,7 @@ def measure(arguments: Namespace, progress: Progress) -> Result:
     batch = moving_batch(config, device)
     plain = _plain_step(config, copy.deepcopy(task).train(), batch, device)
     learner = Learner(config, task, device)
-    ways = {"plain": plain, "guarded": _guarded_step(config, learner, batch)}
+    ways = {"plain": plain, "guarded": step_from_joints(learner, batch)}
     taken = take_turns(ways, Turns(arguments.turns, warmup_turns=_WARMUP_TURNS), device, progress)
     saves = _time_saves(config, learner, arguments.saves)
     every = config.checkpoint.every_minutes
@@ -82,12 +82,6 @@ def _plain_step(config: RunConfig, task: Classification, batch: Batch, device: t
         optimizer.zero_grad(set_to_none=True)
 
     return run
-
-
-def _guarded_step(config: RunConfig, learner: Learner, batch: Batch) -> Way:
-    """Return the trainer's step."""
-    pipeline, note = InputPipeline(config.data), note_of(batch)
-    return lambda: learner.learn(pipeline(batch, training=True), batch, note)
 
 
 def _time_saves(config: RunConfig, learner: Learner, count: int) -> list[float]:

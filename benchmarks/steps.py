@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from last.data.loading.counter_rng import clip_keys
 from last.data.loading.loader import Batch
+from last.data.loading.pipeline import InputPipeline
 from last.experiments.config import resolve
 from last.models.registry import build_model
 from last.runtime.distributed import ALONE
@@ -25,6 +26,7 @@ from last.training.step import LocalBatch, TrainingStep, seed_step
 from last.training.train_state import TrainState
 
 from .content import DATASET, moving_body
+from .measure import Way
 
 
 def benchmark_config(model: str, recipe: str = "", overrides: Sequence[str] = (), **flags: Any) -> RunConfig:
@@ -103,6 +105,12 @@ class Learner:
 
     def _new_metrics(self) -> EpochMetrics:
         return EpochMetrics(self.device, terms=len(self.state.task.terms))
+
+
+def step_from_joints(learner: Learner, batch: Batch) -> Way:
+    """Return the trainer's whole step on one batch, from augmentation to update."""
+    pipeline, note = InputPipeline(learner.config.data), note_of(batch)
+    return lambda: learner.learn(pipeline(batch, training=True), batch, note)
 
 
 class PlainLearner:
