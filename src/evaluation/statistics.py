@@ -5,7 +5,7 @@ checkpoint from within an epoch, or from an older version, lacks them; here they
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from ..data.store.find_store import find_store
 from ..data.store.protocols import labelled, split
 from ..models.batchnorm_stats import RunningStatistics
 from ..runs.checkpoint import Checkpoint
-from ..runtime.precision import precision_of_a_run
+from ..runtime.precision import Precision
 from ..utils.errors import UserError
 from .population_statistics import PopulationStatistics
 
@@ -27,7 +27,13 @@ _log = logging.getLogger(__name__)
 
 
 def load_statistics(
-    model: nn.Module, checkpoint: Checkpoint, choice: str, *, no_ema: bool, data_roots: Sequence[str]
+    model: nn.Module,
+    checkpoint: Checkpoint,
+    choice: str,
+    *,
+    no_ema: bool,
+    data_roots: Sequence[str],
+    precision: Callable[[], Precision],
 ) -> str:
     """Load the statistics of `choice` into a checkpoint's model and return their kind: one of the choices but `auto`.
 
@@ -37,6 +43,7 @@ def load_statistics(
         choice: one of `choices.STATISTICS`.
         no_ema: whether the model has the trained weights although there are averaged ones.
         data_roots: the evaluation's folders of prepared data sets, which are searched before those of the run.
+        precision: returns the number format of the evaluation; it is called if statistics are measured.
 
     Raises:
         UserError: `measured` and `unaugmented` need the run's training clips, which are not available.
@@ -48,7 +55,7 @@ def load_statistics(
     if choice == "auto" and not checkpoint.lacks_statistics(no_ema):
         return checkpoint.kind_of_statistics(no_ema)
     try:
-        population = _population(model, checkpoint, data_roots, augmented=choice != "unaugmented")
+        population = _population(model, checkpoint, data_roots, precision(), augmented=choice != "unaugmented")
     except UserError as error:
         if choice != "auto":
             raise UserError(f"--statistics {choice} needs the training clips of the model. {error}") from error
@@ -64,7 +71,7 @@ def load_statistics(
 
 
 def _population(
-    model: nn.Module, checkpoint: Checkpoint, data_roots: Sequence[str], *, augmented: bool
+    model: nn.Module, checkpoint: Checkpoint, data_roots: Sequence[str], precision: Precision, *, augmented: bool
 ) -> PopulationStatistics:
     """Return the statistics of a model over its run's training clips, found in `data_roots` or by the run."""
     config = checkpoint.config
@@ -80,6 +87,5 @@ def _population(
     sample = sample_for_statistics(
         clips, torch.from_numpy(train), config.batch_size, config.hardware, strength=strength
     )
-    precision = precision_of_a_run(config.amp, config.hardware.amp_dtype, device)
     pipeline = InputPipeline(config.data, added_streams=config.model.added_streams)
     return PopulationStatistics(model, sample, pipeline, device, precision=precision, augmented=augmented)

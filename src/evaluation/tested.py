@@ -147,7 +147,8 @@ class TestedModel:
         return find_copies(self.store, train, self.indices).test
 
     @cached_property
-    def _precision(self) -> Precision:
+    def precision(self) -> Precision:
+        """Return the number format in which the model is tested; asking for it the first time may warn."""
         return precision_of_a_run(self.config.amp, self.config.hardware.amp_dtype, self.device)
 
     def _training_part(self) -> NDArray[np.int64]:
@@ -176,7 +177,7 @@ class TestedModel:
 
         def scored(batch: Batch) -> Tensor:
             batches = [batch, *(batch.with_streams(other(batch, training=False)) for other in others)]
-            seen = [class_scores(self.model, _without(each, condition.zeroed), self._precision) for each in batches]
+            seen = [class_scores(self.model, _without(each, condition.zeroed), self.precision) for each in batches]
             return torch.stack(seen).mean(dim=0)
 
         numbers, labels, scores = [], [], []
@@ -262,7 +263,14 @@ def use_statistics(tested: TestedModel, request: EvalRequest) -> str:
         UserError: they are to be measured from training clips that are not available.
     """
     roots = [tested.config.data_root, *tested.config.input_roots]
-    return load_statistics(tested.model, tested.checkpoint, request.statistics, no_ema=request.no_ema, data_roots=roots)
+    return load_statistics(
+        tested.model,
+        tested.checkpoint,
+        request.statistics,
+        no_ema=request.no_ema,
+        data_roots=roots,
+        precision=lambda: tested.precision,
+    )
 
 
 def _requested_config(checkpoint: Checkpoint, path: Path, request: EvalRequest) -> RunConfig:

@@ -27,7 +27,7 @@ from ..runs.resume import ResumePoint, find_resume_point
 from ..runtime.compilation import compile_where_possible
 from ..runtime.cuda_graphs import recorded_steps, records_steps, warn_of_unused_switches
 from ..runtime.distributed import World, device_index, joined
-from ..runtime.precision import choose_device, refuse_missing_format
+from ..runtime.precision import choose_device, has_mixed_precision, refuse_missing_format
 from ..runtime.run_context import RunContext
 from ..runtime.stop_requests import Stop, StopWatch
 from ..settings.data import DataConfig
@@ -210,7 +210,8 @@ def _run(trainer: Trainer, resume_point: ResumePoint, on_end: EndCallback | None
         logbook = _open_logbook(trainer, resume_point) if first else None
         if resume_point.checkpoint is not None:
             _log.info(_resume_message(run, resume_point))
-        explained = _explain_out_of_memory(config.model, config.batch_size, config.input_frames, amp=config.amp)
+        amp_saves = not config.amp and has_mixed_precision(trainer.device)
+        explained = _explain_out_of_memory(config.model, config.batch_size, config.input_frames, amp_saves=amp_saves)
         with explained, _switched(trainer):
             stopped = trainer.fit(logbook)
         if stopped is not None:
@@ -254,7 +255,9 @@ def _calling_at_end(trainer: Trainer, on_end: EndCallback | None) -> Iterator[No
 
 
 @contextmanager
-def _explain_out_of_memory(model: ModelConfig, batch_size: int, input_frames: int, *, amp: bool) -> Iterator[None]:
+def _explain_out_of_memory(
+    model: ModelConfig, batch_size: int, input_frames: int, *, amp_saves: bool
+) -> Iterator[None]:
     """Replace an out-of-memory error by a UserError that says what to do."""
     try:
         yield
@@ -262,7 +265,7 @@ def _explain_out_of_memory(model: ModelConfig, batch_size: int, input_frames: in
         if not is_out_of_memory(error):
             raise
         remedies = [f"--batch_size {max(1, batch_size // 2)} (the same update with gradient_accumulation_steps=2)"]
-        remedies += [] if amp else ["--amp"]
+        remedies += ["--amp"] if amp_saves else []
         remedies += ["--set model.recompute=true"] if not getattr(model, "recompute", True) else []
         raise UserError(
             f"A step of {model.name} with batch_size {batch_size} and {input_frames} frames needs "

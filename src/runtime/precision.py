@@ -92,6 +92,11 @@ def bf16_is_slow(device: torch.device) -> bool:
     return device.type == "cpu" and supported is not None and not supported()
 
 
+def has_mixed_precision(device: torch.device) -> bool:
+    """Tell whether `--amp` computes in another format than float32 on a device."""
+    return not bf16_is_slow(device)
+
+
 def refuse_missing_format(enabled: bool, dtype: str, device: torch.device) -> None:
     """Refuse mixed precision in a format that the device lacks; the arguments are those of `Precision`.
 

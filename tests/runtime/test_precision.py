@@ -13,6 +13,7 @@ from last.evaluation.request import EvalRequest, Further
 from last.experiments import run as experiment
 from last.runtime import precision as module
 from last.runtime.precision import Precision, bf16_is_slow, choose_device, precision_of_a_run
+from last.training.trainer import Trainer
 from last.utils.errors import UserError
 
 
@@ -178,8 +179,22 @@ def test_an_evaluation_in_several_conditions_says_once_that_it_computes_in_float
 ) -> None:
     run = experiment.train(tiny_config("epochs=1", "amp=true")).run
     caplog.clear()
-    evaluate(EvalRequest(run.last, further=Further(robustness=True)), tmp_path)
+    evaluate(EvalRequest(run.last, statistics="measured", further=Further(robustness=True)), tmp_path)
     assert caplog.text.count("it computes in float32") == 1
+
+
+@pytest.mark.parametrize("slow", [True, False])
+def test_mixed_precision_is_advice_against_full_memory_where_it_saves_some(
+    tiny_config: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, slow: bool
+) -> None:
+    def fail(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    monkeypatch.setattr(module, "bf16_is_slow", lambda _: slow)
+    monkeypatch.setattr(Trainer, "fit", fail)
+    with pytest.raises(UserError, match=r"Try --batch_size 2 ") as found:
+        experiment.train(tiny_config("batch_size=4"))
+    assert ("or --amp" in str(found.value)) is not slow
 
 
 @pytest.mark.parametrize("supported", [True, False])
