@@ -75,6 +75,11 @@ class SamplingConfig:
     test_crop: Annotated[float, Interval(gt=0.0, le=1.0)] = 0.95
     test_draws: Annotated[int, Interval(ge=1, le=64)] = 1
 
+    @property
+    def shortest_crop(self) -> float:
+        """Return the smallest share of a clip in a training crop; the default of `crop_min` may exceed `crop_max`."""
+        return min(self.crop_min, self.crop_max)
+
 
 @dataclass
 class AugmentConfig:

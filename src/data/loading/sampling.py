@@ -39,7 +39,7 @@ def training_positions(
             return _whole_frames(warped((segments + inside) / target, time_warp, rng_keys) * frames[:, None], frames)
         return _segment_positions(frames, target, inside)
     random = counter_rng.uniform(rng_keys, _CROP, 2)
-    share = config.crop_min + (config.crop_max - config.crop_min) * random[:, 0]
+    share = config.shortest_crop + (config.crop_max - config.shortest_crop) * random[:, 0]
     steps = torch.linspace(0.0, 1.0, target, device=frames.device)[None, :]
     if time_warp > 0:
         steps = warped(steps, time_warp, rng_keys)
@@ -62,7 +62,7 @@ def evaluation_positions(
         else:
             inside = counter_rng.uniform(counter_rng.clip_keys(0, test_draw, indices), _SEGMENT, target)
         return _segment_positions(frames, target, inside)
-    length = config.test_crop if test_draw == 0 else (config.crop_min + config.crop_max) / 2
+    length = config.test_crop if test_draw == 0 else (config.shortest_crop + config.crop_max) / 2
     start = 0.5 if test_draw == 0 or test_draws < _FEWEST_APART else (test_draw - 1) / (test_draws - 2)
     share = torch.full((frames.shape[0],), length, device=frames.device)
     steps = torch.linspace(0.0, 1.0, target, device=frames.device)[None, :]

@@ -45,6 +45,15 @@ def test_training_crops_have_between_half_and_all_of_a_clip() -> None:
     assert 0.99 < shares.max() <= 1.0
 
 
+def test_training_crops_are_never_longer_than_the_longest_one_that_is_set() -> None:
+    config, clips = SamplingConfig(crop_max=0.3), torch.arange(200)  # less than the default of the shortest one
+    frames = torch.full((200,), 101)
+    positions = training_positions(frames, 8, config, keys(200))
+    torch.testing.assert_close(positions[:, -1] - positions[:, 0], torch.full((200,), 30.0))
+    second = evaluation_positions(frames, 8, config, clips, test_draw=1, test_draws=4)
+    torch.testing.assert_close(second[:, -1] - second[:, 0], torch.full((200,), 30.0))
+
+
 def test_training_crops_lie_anywhere_in_a_clip_whatever_their_length() -> None:
     positions = training_positions(torch.full((4000,), 101), 10, CROP, keys(4000))
     shares, starts = (positions[:, -1] - positions[:, 0]) / 100, positions[:, 0] / 100
