@@ -227,7 +227,7 @@ def distillation(
     """
     method = config.distillation.method
     unseen = unseen_clips(config, teachers, data) if config.distillation.unseen_only else None
-    _refuse_mixing(config.distillation, config.data.augment)
+    refuse_mixing(config.distillation, config.data.augment)
     live = LiveTeachers(teachers, method, run_context.device)
     if config.compile:
         live.compile(bool(config.hardware.cuda_graphs))
@@ -257,7 +257,7 @@ def distillation(
     )
 
 
-def _refuse_mixing(how: DistillationConfig, augment: AugmentConfig) -> None:
+def refuse_mixing(how: DistillationConfig, augment: AugmentConfig) -> None:
     """Refuse mixed clips where they cannot be taught.
 
     Raises:

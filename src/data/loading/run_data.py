@@ -99,7 +99,7 @@ def training_data(config: RunConfig, store: Store, world: World = ALONE, device:
         classes=_class_draws(config, store, used),
         rank=world.rank,
         processes=world.size,
-        annealing=_annealing(config),
+        annealing=annealing_of(config),
     )
     clips = training_dataset(config.data, config.input_frames, store, placement.clips)
     return TrainingData(
@@ -132,7 +132,7 @@ def clips_used(store: Store, train: NDArray[np.int64], share: float, *, unlabell
     return train if unlabelled else labelled(store.clips, train, share)
 
 
-def _annealing(config: RunConfig) -> Annealing:
+def annealing_of(config: RunConfig) -> Annealing:
     """Return the course of the strength of augmentation.
 
     Raises:

@@ -118,6 +118,10 @@ class SequenceStep:
             distillation = replace(distillation, cache=str(folder))
         return replace(self.config, seed=seed, distillation=distillation)
 
+    def planned_config(self, seed: int) -> RunConfig:
+        """Return the configuration of one run before there are teachers, with their names for their checkpoints."""
+        return self.run_config(seed, self.config.distillation.teachers)
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -176,6 +180,7 @@ def _steps(spec: SequenceSpec, dataset: str, split: str) -> list[SequenceStep]:
     _refuse_equal_names([config.model.name for config in distilled])
     for config in distilled:
         config.distillation.ce_weight(config.model.name, 0, config.epochs)
+        _refuse_unseen_only(config)
         _refuse_other_clips(teacher, config)
     # Students alone have the default distillation settings in their configuration.
     alone = [replace(config, distillation=teacher.distillation) for config in distilled]
@@ -245,6 +250,15 @@ def _refuse_other_clips(teacher: RunConfig, student: RunConfig) -> None:
                 f"{name} is {theirs} for the teacher {teacher.model.name} and {ours} for the student "
                 f"{student.model.name}. Teacher and student need the same input: set it for both, with --set."
             )
+
+
+def _refuse_unseen_only(student: RunConfig) -> None:
+    """Refuse to teach each clip by teachers that never saw it."""
+    if student.distillation.unseen_only:
+        raise UserError(
+            "distillation.unseen_only: the teachers of a sequence are trained on all clips of their students, so none "
+            "could teach any clip. Set distillation.unseen_only=false, or train teachers of folds and use `distill`."
+        )
 
 
 def _refuse_impossible_lists(spec: SequenceSpec) -> None:

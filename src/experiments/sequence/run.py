@@ -22,6 +22,7 @@ from ...utils.files import copy_files, make_folder
 from ...utils.locks import sole_writer
 from ...utils.progress import SILENT, Progress
 from ...utils.root_folders import data_roots, folders_below
+from ..contradictions import refuse_untrainable
 from ..run import EndCallback, train
 from ..series import changed_values
 from .plan import DISTILLED, TEACHER, Plan, SequenceStep, teacher_name
@@ -50,7 +51,7 @@ def run_sequence(plan: Plan, progress: Progress = SILENT, on_end: EndCallback | 
     process_group = joined(choose_device(config.device, device_index()), config.distributed.timeout_minutes)
     with process_group as world, ExitStack() as locks:
         world.agree(lambda: _copy_from_inputs(plan))
-        world.agree(lambda: _refuse_impossible(plan))
+        world.agree(lambda: _refuse_impossible(plan, world.size))
         world.agree(lambda: _lock(plan, locks))
         try:
             return _train_all(plan, progress, world, started_at, on_end)
@@ -120,8 +121,10 @@ def _train_all(
     return None
 
 
-def _refuse_impossible(plan: Plan) -> None:
-    """Refuse a sequence whose data are missing or whose runs were started with other options."""
+def _refuse_impossible(plan: Plan, processes: int) -> None:
+    """Refuse a sequence with a run that could not be trained, or with runs that were started with other options."""
+    for step in plan.steps:
+        refuse_untrainable(step.title, step.planned_config(step.seeds[0]), processes)
     data_sets = {(step.data, step.config.data_root): step.config for step in plan.steps}
     for config in data_sets.values():
         root, *inputs = data_roots(config.environment, config.data_root, config.input_roots)
@@ -170,7 +173,7 @@ def _shortened(titles: Sequence[str]) -> str:
 def _differences(step: SequenceStep, started_with: Mapping[str, Any], seed: int) -> list[str]:
     """Return the changes since the start of a run that affect what is computed."""
     ignored = (*HARMLESS, *resume_rules.HARMLESS, *_FILLED_IN, *(() if step.role == DISTILLED else ("distillation",)))
-    pairs = changed_values(started_with, step.run_config(seed), ignored)
+    pairs = changed_values(started_with, step.planned_config(seed), ignored)
     if step.role == DISTILLED:
         teachers = [_teacher_name(step, path) for path in teachers_in(started_with)]
         if teachers != step.config.distillation.teachers:

@@ -16,12 +16,14 @@ from ...evaluation.request import EvalRequest
 from ...runs.folder import RunFolder, runs_in
 from ...runs.resume import HARMLESS
 from ...runtime.stop_requests import StopWatch
+from ...settings.distillation import teachers_in
 from ...utils.errors import TrainingDiverged, UserError
 from ...utils.files import make_folder, write_text
 from ...utils.locks import sole_writer
 from ...utils.numbers import counted
 from ...utils.progress import SILENT, Progress
 from ...utils.worker_pool import work_in_order
+from ..contradictions import refuse_untrainable
 from ..run import EndCallback, store_of, train
 from ..series import changed_values
 from ..split_check import divided_with_warnings
@@ -30,6 +32,8 @@ from .results import DIVERGED, DONE, PENDING, Outcome, outcome_of, read_outcomes
 
 _log = logging.getLogger(__name__)
 
+# A run with teachers notes their checkpoints, and their fingerprints.
+_FILLED_IN = ("distillation.teachers", "distillation.fingerprints")
 _LOST = (
     "A process that trained ended unexpectedly, perhaps because there was not enough memory. Run the same command "
     "again with fewer --jobs; finished runs are kept, and begun ones are resumed."
@@ -96,6 +100,8 @@ def _refuse_impossible(plan: SweepPlan) -> None:
     for part in plan.parts:
         divided_with_warnings(store, plan.runs_of(BASELINE, part)[0].config.data)
         _refuse_other_clips(plan, part, store)
+    for run in plan.runs:
+        refuse_untrainable(run.title, run.config)
     refuse_other_settings(plan.runs)
 
 
@@ -132,12 +138,24 @@ def refuse_other_settings(runs: Sequence[SweepRun]) -> None:
     """
     for run in runs:
         started_with = outcome_of(run).config
-        if changed := changed_values(started_with, run.config, HARMLESS):
+        changed = changed_values(started_with, run.config, (*HARMLESS, *_FILLED_IN))
+        if started_with:
+            before, now = teachers_in(started_with), [*map(_checkpoint_of, run.config.distillation.teachers)]
+            changed |= {"distillation.teachers": (before, now)} if before != now else {}
+        if changed:
             key, (old, new) = next(iter(changed.items()))
             raise UserError(
                 f"{run.title}: {key} was {old!r} when this run was started in {run.folder}, and is {new!r} now. "
                 "Repeat the options of that sweep, or start another one with another --name."
             )
+
+
+def _checkpoint_of(teacher: str) -> str:
+    """Return the checkpoint of a teacher as a run notes it, even if it is gone: the file, or a run's last epoch."""
+    path = Path(teacher).absolute()
+    if path.suffix == RunFolder(path).last.suffix:
+        return str(path)
+    return str(RunFolder(path.parent if path.name == RunFolder(path).checkpoints.name else path).last)
 
 
 def _train_all(plan: SweepPlan, jobs: int, progress: Progress, on_end: EndCallback | None) -> None:

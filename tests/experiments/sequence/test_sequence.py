@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import TINY
@@ -89,6 +90,10 @@ def test_all_students_of_a_data_set_share_the_teacher_outputs(plan: MakePlan) ->
         ({"teacher_settings": ["task=other"]}, "it is set by the sequence itself, which trains classifiers"),
         ({"student_settings": ["input_frames=16"]}, "input_frames is 8 for the teacher small_e and 16 for the student"),
         ({"student_settings": ["data.normalize.face_camera=true"]}, "data.normalize is"),
+        (
+            {"student_settings": ["distillation.unseen_only=true"]},
+            "unseen_only: the teachers of a sequence are trained",
+        ),
         ({"student_settings": ["distillation.alpha_of={nano_e: 7}"]}, "alpha_of: .* each value at most 1.0"),
     ],
 )
@@ -155,6 +160,22 @@ def test_what_a_run_refuses_names_its_step(plan: MakePlan, monkeypatch: pytest.M
     monkeypatch.setattr(sequence, "train", train)
     with pytest.raises(UserError, match=r"\[1/3\] small_e, the teacher, on one xsub: the disk is full"):
         run_sequence(plan())
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"cached": 4, "settings": [*TINY, "data.augment.mix_add=0.3"]}, "Cached teacher outputs are of single clips"),
+        ({"cached": 4, "settings": [*TINY, "data.augment.anneal=0.3"]}, "the augmented views of a clip are the same"),
+        ({"settings": [*TINY, "hardware.whole_step_graph=true"]}, "whole_step_graph cannot be used with teachers"),
+    ],
+)
+def test_a_contradiction_of_the_last_runs_is_reported_before_anything_is_trained(
+    plan: MakePlan, trainings: Trainings, changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UserError, match=f"nano_e distilled on one xsub: .*{message}"):
+        run_sequence(plan(**changes))
+    assert trainings.configs == []
 
 
 def test_missing_data_of_the_second_set_are_reported_before_anything_is_trained(

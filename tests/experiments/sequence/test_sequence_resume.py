@@ -72,6 +72,15 @@ def test_options_that_change_no_result_may_be_others(plan: MakePlan, trainings: 
     assert len(trainings.configs) == 6
 
 
+def test_weights_of_teachers_are_compared_too(plan: MakePlan, trainings: Trainings) -> None:
+    weighted = {"teacher_seeds": [0, 1], "student_settings": ["distillation.weights=[2,1]"]}
+    run_sequence(plan(**weighted))
+    run_sequence(plan(**weighted))
+    with pytest.raises(UserError, match=r"weights was \[2\.0, 1\.0\], is \[3\.0, 1\.0\] now"):
+        run_sequence(plan(teacher_seeds=[0, 1], student_settings=["distillation.weights=[3,1]"]))
+    assert len(trainings.configs) == 8
+
+
 # --- for real
 
 

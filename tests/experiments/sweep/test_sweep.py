@@ -1,18 +1,23 @@
 """Running a sweep: what is trained, what is skipped or repeated, and what stops it."""
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from conftest import TINY
 from noted_progress import NotedProgress
 from sweep_probes import SLOW, MakeSweep, SweepTrainings
 
+from last.experiments import run as experiment
 from last.experiments.sweep.plan import SweepPlan
 from last.experiments.sweep.results import read_outcomes
 from last.experiments.sweep.run import run_sweep
+from last.runs.folder import RunFolder
 from last.runs.history import find_runs
 from last.runtime.stop_requests import Stop
+from last.settings.run import RunConfig
 from last.utils.config import read_yaml
 from last.utils.errors import TrainingDiverged, UserError
 from last.utils.yaml_text import yaml_of
@@ -69,6 +74,15 @@ def test_a_stream_without_settings_is_a_setting(sweep_plan: MakeSweep, sweep_tra
         UserError, match=r"partner on xsub.* model.added_streams was \{'partner': \{\}\} .* is \{\} now"
     ):
         run_sweep(sweep_plan(variants={"partner": ["data.augment.scale=0.2"]}), 1)
+
+
+def test_a_variant_that_contradicts_itself_is_refused_before_anything_is_trained(
+    sweep_plan: MakeSweep, sweep_trainings: SweepTrainings
+) -> None:
+    taught = ["distillation.teachers=[T]", "distillation.method=dkd", "data.augment.mix_add=0.3"]
+    with pytest.raises(UserError, match=r"taught on xsub, seed 0: distillation\.method: dkd needs one label"):
+        run_sweep(sweep_plan(variants={"taught": taught}), 1)
+    assert not sweep_trainings.trained
 
 
 @pytest.mark.parametrize("validation", ["test", "split"])
@@ -196,3 +210,20 @@ def test_a_sweep_without_data_is_refused_before_anything_is_written(sweep_plan: 
     with pytest.raises(UserError, match="tiny"):
         run_sweep(replace(plan, runs=missing), 1)
     assert not plan.folder.exists()
+
+
+@pytest.mark.parametrize("names_the_file", [False, True])
+def test_a_sweep_with_teachers_goes_on_while_they_are_the_same(
+    sweep_plan: MakeSweep, tiny_config: Callable[..., RunConfig], monkeypatch: pytest.MonkeyPatch, names_the_file: bool
+) -> None:
+    first, second = (experiment.train(tiny_config("epochs=1", f"seed={seed}")).run for seed in (1, 2))
+    monkeypatch.chdir(first.path.parent)
+
+    def plan(teacher: RunFolder) -> SweepPlan:
+        name = (teacher.last if names_the_file else teacher.path).relative_to(Path.cwd())
+        return sweep_plan(variants={"taught": [f"distillation.teachers=[{name}]"]})
+
+    assert [each.status for each in run_sweep(plan(first), 1)] == ["done", "done"]
+    assert [each.status for each in run_sweep(plan(first), 1)] == ["done", "done"]
+    with pytest.raises(UserError, match=r"taught on xsub, seed 0: distillation\.teachers was .* and is .* now"):
+        run_sweep(plan(second), 1)

@@ -1,0 +1,49 @@
+"""Settings that contradict each other are refused before anything is trained."""
+
+from collections.abc import Callable
+
+import pytest
+
+from last.experiments.contradictions import refuse_untrainable
+from last.settings.run import RunConfig
+from last.utils.errors import UserError
+
+MakeConfig = Callable[..., RunConfig]
+TAUGHT, CACHED = "distillation.teachers=[T]", ("distillation.fixed_augmentations=4", "distillation.cached=true")
+MIXED, DKD = "data.augment.mix_add=0.3", "distillation.method=dkd"
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ((TAUGHT, *CACHED, MIXED), "Cached teacher outputs are of single clips"),
+        ((TAUGHT, *CACHED, "data.augment.anneal=0.3"), r"data\.augment\.anneal: 0\.3"),
+        ((TAUGHT, DKD, MIXED), "distillation.method: dkd needs one label for each clip"),
+        ((TAUGHT, "hardware.whole_step_graph=true"), "hardware.whole_step_graph cannot be used with teachers"),
+    ],
+)
+def test_a_contradiction_is_refused_with_the_title_of_the_run(
+    tiny_config: MakeConfig, settings: tuple[str, ...], message: str
+) -> None:
+    with pytest.raises(UserError, match=f"a student: {message}"):
+        refuse_untrainable("a student", tiny_config(*settings))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        (),
+        (MIXED, "data.augment.anneal=0.3"),
+        (TAUGHT, MIXED),
+        (TAUGHT, *CACHED),
+        (DKD, MIXED),  # of a student without teachers
+        ("hardware.whole_step_graph=true",),
+    ],
+)
+def test_other_settings_are_allowed(tiny_config: MakeConfig, settings: tuple[str, ...]) -> None:
+    refuse_untrainable("a run", tiny_config(*settings))
+
+
+def test_the_number_of_processes_counts(tiny_config: MakeConfig) -> None:
+    with pytest.raises(UserError, match=r"a run: .* 2 processes"):
+        refuse_untrainable("a run", tiny_config("hardware.whole_step_graph=true"), 2)
