@@ -75,7 +75,7 @@ class EvalRequest:
         device: the device to compute on.
         no_ema: evaluate the trained weights even if the run has averaged ones.
         statistics: BatchNorm statistics to test with: `running` those of training, `measured` over training clips,
-            `unaugmented` the same over clips that are not augmented,
+            `unaugmented` the same over clips that are cropped, and not turned, scaled or mixed,
             `auto` those that training tested with, measured if the checkpoint lacks them.
         pictures: also draw the report's pictures, if matplotlib is installed.
         metrics: names of metrics in addition to those of the run.
