@@ -126,14 +126,14 @@ def export(
         written = folder / name
         if backends:
             network = network_of(model, config.data, config.input_frames, **how, temperature=calibration.temperature)
-            write_onnx(written.with_suffix(".onnx"), network, _example(config.data.skeleton, bodies), facts)
+            write_onnx(_ending_in(".onnx", written), network, _example(config.data.skeleton, bodies), facts)
         task.advance(note="written")
         for backend in backends.values():
-            backend.convert(written.with_suffix(".onnx"), written.with_suffix(backend.SUFFIXES[0]), facts)
+            backend.convert(_ending_in(".onnx", written), _ending_in(backend.SUFFIXES[0], written), facts)
         task.advance(note="converted")
         found = [_checked(each, written, compared, request) for each in backends]
         if WEIGHTS in request.formats:
-            found.append(_weights(written.with_suffix(weights_file.SUFFIX), model, facts))
+            found.append(_weights(_ending_in(weights_file.SUFFIX, written), model, facts))
         task.advance(note="compared")
         placed = [_placed(each, out) for each in found]
     described = [*_still_there(out / f"{name}.json", facts, request.formats), *map(_described, placed)]
@@ -157,6 +157,11 @@ def _check_possible(request: ExportRequest, out: Path) -> dict[str, Backend]:
     needed = [package for each in backends.values() for package in (*PACKAGES, *each.WRITES, *each.RUNS)]
     check_installed([*needed, *(weights_file.PACKAGES if WEIGHTS in request.formats else ())])
     return backends
+
+
+def _ending_in(suffix: str, written: Path) -> Path:
+    """Return a path with a suffix after its whole name, which may have dots, such as `v1.2`."""
+    return written.with_name(written.name + suffix)
 
 
 def _placed(exported: Exported, out: Path) -> Exported:
@@ -290,7 +295,7 @@ def _checked(name: str, written: Path, compared: _Compared, request: ExportReque
     Raises:
         UserError: the logits differ by more than `TOLERANCE` of the largest one.
     """
-    files = tuple(written.with_suffix(suffix) for suffix in get_backend(name).SUFFIXES)
+    files = tuple(_ending_in(suffix, written) for suffix in get_backend(name).SUFFIXES)
     run = open_exported(files[0], request.threads, "f32", name).run
     pairs = zip(compared.inputs, compared.logits, strict=True)
     difference = max(float(np.abs(run(joints).logits - logits).max()) for joints, logits in pairs)

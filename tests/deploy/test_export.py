@@ -55,6 +55,20 @@ def test_both_files_lie_there_whole_with_a_description(folder: Path, exported: l
     assert all(each.size == sum(path.stat().st_size for path in each.files) for each in exported)
 
 
+def test_a_name_with_a_dot_is_that_of_every_file_and_no_other_file_is_replaced(
+    tmp_path: Path, checkpoint: Path
+) -> None:
+    earlier = [tmp_path / f"v1{suffix}" for suffix in (".onnx", ".xml", ".bin", ".safetensors")]
+    for path in earlier:
+        path.write_bytes(b"version 1")
+    found = export(ExportRequest(checkpoint, (*BOTH, "safetensors"), "v1.2", threads=1), tmp_path)
+    names = ["v1.2.onnx", "v1.2.xml", "v1.2.bin", "v1.2.safetensors"]
+    assert [path.name for each in found for path in each.files] == names
+    assert all((tmp_path / name).is_file() for name in (*names, "v1.2.json", "v1.2.md"))
+    assert all(path.read_bytes() == b"version 1" for path in earlier)
+    assert last.Recognizer(tmp_path / "v1.2.onnx", 1).classes == ("rise", "fall", "still")
+
+
 @pytest.mark.parametrize("number", [0, 1])
 @pytest.mark.parametrize(
     "recording", random_recordings(25, 3, bodies=2)[:4], ids=lambda each: f"{each.shape[1]} frames"
