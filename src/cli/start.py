@@ -100,7 +100,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _run_steps(arguments: argparse.Namespace) -> int:
-    name = arguments.name or file_name(Path(arguments.path).stem)
+    from ..data.preparation.recognise import name_of_recordings
+
+    name = arguments.name or file_name(name_of_recordings(Path(arguments.path)))
     if arguments.name and file_name(name) != name:
         raise UserError(f"--name {name} should be a plain name, such as gestures: it becomes that of a folder.")
     out = (arguments.out or Path(f"{name}-start")).absolute()
@@ -171,7 +173,7 @@ def _tell_size(store: "Store") -> None:
 
 def _prepare(steps: RecordedCommands, arguments: argparse.Namespace, out: Path) -> "tuple[str, Store]":
     """Prepare the recordings; return the data set's name or YAML, and its store."""
-    from ..data.preparation.recognise import recognised
+    from ..data.preparation.recognise import name_of_recordings, recognised
     from ..data.store.reader import open_store
 
     named, path = arguments.path, Path(arguments.path)
@@ -196,7 +198,7 @@ def _prepare(steps: RecordedCommands, arguments: argparse.Namespace, out: Path) 
         if found.name in config_names("data"):
             return _prepare(steps, argparse.Namespace(**{**vars(arguments), "path": found.name, "raw": path}), out)
         refuse_undivided(arguments, found, path)
-        store = out / "data" / (arguments.name or file_name(path.stem) or "recordings")
+        store = out / "data" / (arguments.name or file_name(name_of_recordings(path)) or "recordings")
         described = ("--format", found.format, "--raw", path, "--layout", arguments.layout or found.layout)
         _preprocess(steps, *described, "--out", store, *more)
         dataset = str(_yaml_beside(store))

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..data.preparation.formats import FindsClasses
 from ..data.preparation.formats.recordings import read_or_copy
-from ..data.preparation.recognise import open_recordings, recognised
+from ..data.preparation.recognise import name_of_recordings, open_recordings, recognised
 from ..data.store.clip import Clip
 from ..data.store.find_store import find_store, store_named
 from ..data.store.format import HEADER_FILE
@@ -182,7 +182,7 @@ def _of_recordings(config: DataConfig, raw: Path) -> ClipSource:
     labels = [reader.metadata(entry).label if classes and isinstance(reader, FindsClasses) else -1 for entry in entries]
     layout = config.skeleton
     return ClipSource(
-        name=raw.absolute().stem,
+        name=name_of_recordings(raw.absolute()),
         where=f"the recordings in {raw}, read as {config.format} with the layout {layout.name}",
         layout=layout,
         classes=classes,

@@ -74,6 +74,15 @@ def test_recordings_are_prepared_inspected_trained_evaluated_and_exported(
     assert f"last.Recognizer('{out / 'model.onnx'}')" in done.out
 
 
+def test_folders_that_differ_behind_a_dot_have_folders_of_their_own(
+    cli: Command, commands: list[list[str]], tmp_path: Path
+) -> None:
+    raw = write_recordings(tmp_path / "session.1")
+    assert cli("start", raw, "--layout", "coco17", "--force").code == 0
+    out = Path("session.1-start").absolute()
+    assert (out / "data" / "session.1" / "store.json").exists() and (out / "data" / "session.1.yaml").exists()
+
+
 def test_a_recipe_that_is_there_is_kept_and_weights_are_fine_tuned(
     cli: Command, commands: list[list[str]], tmp_path: Path
 ) -> None:

@@ -66,11 +66,17 @@ def recognised(raw: Path, format_name: str = "", layout: str = "") -> DataConfig
     found = format_name or _first(_FORMATS, names) or _format_by_content(raw)
     if not found:
         raise UserError(_unrecognised(raw, names))
-    config = DataConfig(name=raw.stem, format=found)
+    name = name_of_recordings(raw)
+    config = DataConfig(name=name, format=found)
     chosen = layout or _only_layout(config, raw)
-    described = {"name": raw.stem, "format": found, "layout": chosen}
+    described = {"name": name, "format": found, "layout": chosen}
     layer = override_layer([f"data.{key}={json.dumps(value)}" for key, value in described.items()])
     return merge(DataConfig(), [section_layer(layer, "data")])
+
+
+def name_of_recordings(raw: Path) -> str:
+    """Return the name of a folder of recordings, which may have dots, or that of a file without its ending."""
+    return raw.name if raw.is_dir() else raw.stem
 
 
 def _unrecognised(raw: Path, names: list[str]) -> str:

@@ -50,6 +50,15 @@ def test_the_layout_of_a_table_is_the_one_with_its_joints_and_axes(
     assert recognised(write(tmp_path / "poses.csv", layout, axes)).layout == found
 
 
+@pytest.mark.parametrize(("given", "name"), [("session.1", "session.1"), ("session.1/poses.v2.csv", "poses.v2")])
+def test_a_folder_has_its_whole_name_and_a_file_its_name_without_the_ending(
+    given: str, name: str, tmp_path: Path
+) -> None:
+    (tmp_path / "session.1").mkdir()
+    write_long(tmp_path / "session.1" / "poses.v2.csv", "ntu25")
+    assert recognised(tmp_path / given).name == name
+
+
 def test_joints_that_several_layouts_have_are_told_with_their_names(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="fit several joint layouts: name one with --layout body25_2d, coco17_2d, "):
         recognised(write_long(tmp_path / "poses.csv", "coco17", "xy"))
