@@ -277,6 +277,25 @@ def test_a_later_export_in_another_format_keeps_the_description_of_the_earlier_o
     assert [each["format"] for each in facts["exported"]] == ["safetensors"]
 
 
+@pytest.mark.parametrize("difference", ["weights", "inside"])
+def test_a_later_export_of_other_weights_or_another_preparation_does_not_describe_the_earlier_file(
+    difference: str, tmp_path: Path, shared_export: SharedExport
+) -> None:
+    for path in shared_export.model.parent.glob("nano_e.*"):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    description = tmp_path / "nano_e.json"
+    if difference == "inside":
+        facts = json.loads(description.read_text(encoding="utf-8"))
+        facts["inside"]["frames without a body"] = "kept between others"
+        description.write_text(json.dumps(facts), encoding="utf-8")
+    no_ema = difference == "weights"
+    export(ExportRequest(shared_export.checkpoint, ("safetensors",), no_ema=no_ema), tmp_path)
+    facts = json.loads(description.read_text(encoding="utf-8"))
+    assert facts["weights"] == ("trained" if no_ema else "averaged")
+    assert [each["format"] for each in facts["exported"]] == ["safetensors"]
+    assert "nano_e.onnx" not in (tmp_path / "nano_e.md").read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
