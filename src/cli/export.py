@@ -123,11 +123,12 @@ def run(arguments: argparse.Namespace) -> int:
         for each in exported
     ]
     table("exported", ["files", "MiB", "largest difference of a logit", "CPU ms"], rows)
-    compared = f"{counted(len(clips), 'test clip')} of the run's data set" if clips else "random recordings"
+    compared, calibrated = max(each.compared for each in exported), max(each.calibrated for each in exported)
+    what = f"{counted(compared, 'test clip')} of the run's data set" if compared else "random recordings"
     if any(each.difference is not None for each in exported):
-        say(f"Compared with the checkpoint on {compared}.")
-    if held_out:
-        say(f"Probabilities are calibrated on {counted(len(held_out), 'training clip')} that the run held out.")
+        say(f"Compared with the checkpoint on {what}.")
+    if calibrated:
+        say(f"Probabilities are calibrated on {counted(calibrated, 'training clip')} that the run held out.")
     if quantizes and data is not None:
         _quantize(arguments, next(each.files[0] for each in exported if each.format == "onnx"), data)
     say(f"The files are in {out if out != Path() else out.absolute()}")

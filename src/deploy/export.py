@@ -1,6 +1,7 @@
 """Export of a checkpoint to files for other runtimes, each compared with the model before it is kept."""
 
 import json
+import logging
 import statistics
 import time
 from collections.abc import Mapping, Sequence
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..data.preparation.formats import BadClip
 from ..data.store.clip import Clip
 from ..models.classifier import SkeletonClassifier
 from ..models.registry import count_parameters
@@ -31,10 +33,12 @@ from .arrays import array_of_clip, with_bodies
 from .backends import WEIGHTS, Backend, check_installed, get_backend, open_exported
 from .calibration import Calibration, calibrate
 from .contract import FORMAT, FORMAT_VERSION, INPUT, OUTPUTS, Floats
-from .inputs import model_inputs
+from .inputs import NoConfidentJoint, model_inputs
 from .model_card import model_card
 from .network import network_of
 from .onnx_graph import OPSET, PACKAGES, write_onnx
+
+_log = logging.getLogger(__name__)
 
 TOLERANCE = 1e-4  # relative to the largest logit, or to 1 if all are smaller
 _RECORDINGS = 8  # random ones, if there are no clips to compare with
@@ -69,7 +73,8 @@ class ExportRequest:
 class Exported:
     """An exported model: its files, their size in bytes, the largest difference of its logits, and its latency.
 
-    Weights alone are not run: they have no difference and no latency.
+    Weights alone are not run: they have no difference and no latency. `compared` and `calibrated` are the numbers of
+    clips that were used for it.
     """
 
     format: str
@@ -77,15 +82,21 @@ class Exported:
     size: int
     difference: float | None = None
     latency_ms: float | None = None
+    compared: int = 0
+    calibrated: int = 0
 
 
 @dataclass(frozen=True)
 class _Compared:
-    """Recordings as inputs of a file, (1, M, F, V, C) each, and the logits (1, K) that `evaluate` computes for each."""
+    """Recordings as inputs of a file, (1, M, F, V, C) each, and the logits (1, K) that `evaluate` computes for each.
+
+    `clips` of them are of the data set.
+    """
 
     inputs: Sequence[Floats]
     logits: Sequence[Floats]
     what: str
+    clips: int
 
 
 def export(
@@ -104,7 +115,8 @@ def export(
         out: the folder of the files.
         progress: the progress display.
         clips: of the data set of the run, to compare the files with the model; without any, with random recordings.
-        held_out: training clips that the run kept back, from which the probabilities are calibrated.
+        held_out: training clips that the run kept back, from which the probabilities are calibrated. Clips of either
+            that the model cannot use, for want of a joint of enough confidence, are left out with a warning.
 
     Raises:
         UserError: a package is missing, the checkpoint cannot be read, an exported file does not agree, or `out`
@@ -137,7 +149,8 @@ def export(
         if WEIGHTS in request.formats:
             found.append(_weights(_ending_in(weights_file.SUFFIX, written), model, facts))
         task.advance(note="compared")
-        placed = [_placed(each, out) for each in found]
+        counts = {"compared": compared.clips, "calibrated": calibration.clips}
+        placed = [replace(_placed(each, out), **counts) for each in found]
     described = [*_still_there(out / f"{name}.json", facts, request.formats), *map(_described, placed)]
     files = [out / file for each in described for file in each["files"]]
     write_json(out / f"{name}.json", {**facts, "exported": described})
@@ -196,31 +209,49 @@ def _is_centered(clip: Clip, center: int) -> bool:
     return not measured.any() or not clip.joints[0, measured.argmax(), center].any()
 
 
-@torch.no_grad()
 def _calibration(model: SkeletonClassifier, clips: Sequence[Clip], bodies: int) -> Calibration:
     """Return the calibration on clips that the model was not trained on; nothing measured without any."""
-    if not clips:
+    usable, logits = _usable(model, clips, bodies, "calibrate the probabilities")
+    if not usable:
         return Calibration()
-    lowest = model.facts.min_confidence or 0.0
-    logits = np.concatenate([model(*model_inputs(model, _of_bodies(clip, bodies, lowest))).numpy() for clip in clips])
-    source = f"{counted(len(clips), 'training clip')} of {model.facts.dataset} that the run held out"
-    return calibrate(logits, np.array([clip.label for clip in clips]), model.facts.classes, source)
+    source = f"{counted(len(usable), 'training clip')} of {model.facts.dataset} that the run held out"
+    return calibrate(np.concatenate(logits), np.array([clip.label for clip in usable]), model.facts.classes, source)
 
 
 @torch.no_grad()
 def _compared_with(model: SkeletonClassifier, clips: Sequence[Clip], bodies: int) -> _Compared:
     """Return recordings and the logits that `evaluate` computes: for clips, or for random recordings without any."""
     facts = model.facts
-    if clips:
-        inputs = [array_of_clip(clip, bodies, facts.min_confidence or 0.0) for clip in clips]
-        given: Sequence[Clip | Floats] = [_of_bodies(clip, bodies, facts.min_confidence or 0.0) for clip in clips]
-        what = f"{counted(len(clips), 'clip')} of {facts.dataset}"
-    else:
-        recordings = random_recordings(facts.layout.num_joints, facts.layout.coordinates, bodies)
-        inputs, given = [with_bodies(each, bodies) for each in recordings], recordings
-        what = f"{counted(len(recordings), 'random recording')}"
-    logits = [model(*model_inputs(model, each)).numpy() for each in given]
-    return _Compared(inputs, logits, what)
+    usable, logits = _usable(model, clips, bodies, "compare the files")
+    if usable:
+        inputs = [array_of_clip(clip, bodies, facts.min_confidence or 0.0) for clip in usable]
+        return _Compared(inputs, logits, f"{counted(len(usable), 'clip')} of {facts.dataset}", len(usable))
+    recordings = random_recordings(facts.layout.num_joints, facts.layout.coordinates, bodies)
+    logits = [model(*model_inputs(model, each)).numpy() for each in recordings]
+    what = f"{counted(len(recordings), 'random recording')}"
+    return _Compared([with_bodies(each, bodies) for each in recordings], logits, what, 0)
+
+
+@torch.no_grad()
+def _usable(
+    model: SkeletonClassifier, clips: Sequence[Clip], bodies: int, purpose: str
+) -> tuple[list[Clip], list[Floats]]:
+    """Return the clips that have a joint of enough confidence, with the logits (1, K) of each; warn of the others."""
+    lowest = model.facts.min_confidence or 0.0
+    usable, logits = [], []
+    for clip in clips:
+        try:
+            inputs = model_inputs(model, _of_bodies(clip, bodies, lowest))
+        except (NoConfidentJoint, BadClip):
+            continue
+        usable.append(clip)
+        logits.append(model(*inputs).numpy())
+    if unusable := len(clips) - len(usable):
+        _log.warning(
+            "%d of %s to %s %s no joint of at least the confidence %g of the model's training: left out.",
+            *(unusable, counted(len(clips), "clip"), purpose, "has" if unusable == 1 else "have", lowest),
+        )
+    return usable, logits
 
 
 def _of_bodies(clip: Clip, bodies: int, min_confidence: float) -> Clip | Floats:

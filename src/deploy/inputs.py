@@ -36,6 +36,10 @@ Recording = Clip | NDArray[np.floating] | Tensor
 Confidences = NDArray[np.floating] | Tensor
 
 
+class NoConfidentJoint(ValueError):
+    """No joint of a clip has the confidence that the model's training asked for."""
+
+
 def model_inputs(
     model: SkeletonClassifier,
     clips: Recording | Sequence[Recording],
@@ -89,7 +93,7 @@ def model_inputs(
     batch = dataset[BatchIndices(numbers, numbers)]
     if not batch.bodies.any(dim=1).all():
         number = int((~batch.bodies.any(dim=1)).nonzero()[0])
-        raise ValueError(
+        raise NoConfidentJoint(
             f"No joint of clip {number} has at least the confidence {config.min_confidence:g} of the model's training."
         )
     streams = InputPipeline(config, facts.layout, facts.added_streams)(batch, training=False)

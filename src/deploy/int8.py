@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ..utils.errors import UserError
 from ..utils.files import file_checksum, write_json, write_text
 from ..utils.leftovers import temporary_folder
 from .backends import check_installed
@@ -82,20 +83,31 @@ def quantize(
         path: the file to write.
         calibration: training clips, (1, M, F, V, C) each.
         test: test clips in the same form.
-        labels: their classes.
+        labels: their classes. Clips of either that have no measured joint are left out.
         threads: the number of CPU threads; 0 for the runtime's choice.
 
     Raises:
-        UserError: a package is missing, or the file cannot be read or written.
+        UserError: a package is missing, the file cannot be read or written, or no clip can be used.
     """
     check_installed(PACKAGES, "Quantizing a model")
-    metadata = dict(open_file(onnx_file, 1, "f32").metadata)
+    opened = open_file(onnx_file, threads, "f32")
+    metadata = dict(opened.metadata)
+    calibration = [joints for joints in calibration if _is_usable(opened.run(joints).logits)]
+    if not calibration:
+        raise UserError(
+            f"No training clip that {onnx_file} can use was given, and 8-bit numbers need some to calibrate."
+        )
     with temporary_folder(path) as folder:
         _write(onnx_file, folder / path.name, metadata, calibration)
         (folder / path.name).replace(path)
     files = [onnx_file, path]
     runs = [open_file(each, threads, "f32").run for each in files]
-    predicted = [[int(run(joints).logits.argmax()) for joints in test] for run in runs]
+    logits = [[run(joints).logits for joints in test] for run in runs]
+    usable = [number for number, found in enumerate(logits[0]) if _is_usable(found)]
+    if not usable:
+        raise UserError(f"No test clip that {onnx_file} can use was given, to measure the 8-bit file on.")
+    predicted = [[int(each[number].argmax()) for number in usable] for each in logits]
+    test, labels = [test[number] for number in usable], [labels[number] for number in usable]
     milliseconds = _latencies([lambda joints, run=run: run(joints) for run in runs], test)
     top1 = [100 * float(np.mean(np.equal(each, labels))) for each in predicted]
     sizes = [each.stat().st_size for each in files]
@@ -104,6 +116,11 @@ def quantize(
     found = Int8Comparison(path, floats, int8, len(test), changed)
     _describe(found)
     return found
+
+
+def _is_usable(logits: Floats) -> bool:
+    """Tell whether a clip has logits: they are NaN where no joint of it was measured."""
+    return bool(np.isfinite(logits).all())
 
 
 def _describe(found: Int8Comparison) -> None:

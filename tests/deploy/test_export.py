@@ -311,3 +311,32 @@ def test_edited_metadata_are_refused(changes: dict[str, str | None], reason: str
     metadata = {**open_exported(path).metadata, **changes}
     with pytest.raises(UserError, match=reason):
         facts_from({name: text for name, text in metadata.items() if text is not None}, path)
+
+
+def test_clips_without_a_joint_of_enough_confidence_are_left_out_with_a_warning(
+    tmp_path: Path, data_yaml: Path, shared_export: SharedExport, caplog: pytest.LogCaptureFixture
+) -> None:
+    clips = list(open_store(data_yaml.parent / "data" / "tiny"))
+    low = np.full(clips[0].joints.shape[:3], 20, np.uint8)  # below the 0.3 of the training
+    clips[0] = replace(clips[0], confidence=low)
+    request = ExportRequest(shared_export.checkpoint, ("onnx",), threads=1)
+    (found,) = export(request, tmp_path, clips=clips[:3], held_out=clips)
+    assert (found.compared, found.calibrated) == (2, len(clips) - 1)
+    facts = json.loads((tmp_path / "nano_e.json").read_text(encoding="utf-8"))
+    assert facts["compared"] == "2 clips of tiny" and facts["calibration"]["clips"] == len(clips) - 1
+    assert f"1 of {len(clips)} clips to calibrate the probabilities has no joint of at least the confidence 0.3" in (
+        caplog.text
+    )
+    assert "1 of 3 clips to compare the files has no joint" in caplog.text
+
+
+def test_random_recordings_are_compared_if_no_clip_can_be_used(
+    tmp_path: Path, data_yaml: Path, shared_export: SharedExport
+) -> None:
+    clip = open_store(data_yaml.parent / "data" / "tiny")[0]
+    clip = replace(clip, confidence=np.full(clip.joints.shape[:3], 20, np.uint8))
+    request = ExportRequest(shared_export.checkpoint, ("safetensors",))
+    (found,) = export(request, tmp_path, clips=[clip], held_out=[clip])
+    facts = json.loads((tmp_path / "nano_e.json").read_text(encoding="utf-8"))
+    assert (found.compared, facts["compared"]) == (0, "8 random recordings")
+    assert facts["calibration"]["clips"] == 0

@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import CommandResult
-from deploy_probes import write_checkpoint
+from deploy_probes import SharedExport, write_checkpoint
 
 import last
 from last.data import open_store
-from last.deploy.int8 import Int8Comparison, Measured
+from last.deploy.arrays import array_of_clip
+from last.deploy.int8 import Int8Comparison, Measured, quantize
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +43,19 @@ def test_its_file_is_measured_beside_the_other_and_classifies_as_it_does(
     assert described["exported"][0]["files"].keys() == {"nano_e_int8.onnx"} and described["precision"] == "int8"
     assert "## 8-bit numbers" in (tmp_path / "nano_e_int8.md").read_text(encoding="utf-8")
     assert "another label" in result.out
+
+
+def test_clips_without_a_measured_joint_neither_calibrate_nor_count(
+    shared_export: SharedExport, data_yaml: Path, tmp_path: Path
+) -> None:
+    clips = list(open_store(data_yaml.parent / "data" / "tiny"))[:4]
+    arrays = [array_of_clip(clip, 2) for clip in clips]
+    arrays[0] = np.full_like(arrays[0], np.nan)
+    found = quantize(shared_export.model, tmp_path / "a_int8.onnx", arrays, arrays, [each.label for each in clips], 1)
+    assert found.clips == 3
+    assert last.Recognizer(found.path, threads=1)(clips[1]).label in ("rise", "fall", "still")
+    with pytest.raises(last.utils.errors.UserError, match=r"No training clip that .* can use"):
+        quantize(shared_export.model, tmp_path / "b_int8.onnx", arrays[:1], arrays, [0] * 4, 1)
 
 
 def test_an_8_bit_file_that_was_cut_short_is_refused(tmp_path: Path) -> None:
