@@ -150,7 +150,7 @@ def repair_cache(files: dict[str, bytes]) -> None:
 
 
 def read_ignore_list(folder: Path) -> None:
-    from last.data.preparation.preprocess import read_ignore_list
+    from last.data.preparation.ignore_list import read_ignore_list
 
     read_ignore_list(folder / "names.txt")
 

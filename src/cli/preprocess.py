@@ -7,8 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..data.preparation.formats.base import KIND as READERS
+from ..data.preparation.ignore_list import read_ignore_list
 from ..data.preparation.intervals.plans import table_of
-from ..data.preparation.preprocess import preprocess, read_ignore_list
+from ..data.preparation.preprocess import preprocess
 from ..data.preparation.report import TEXT_FILE, PreparationReport, SkippedRecording
 from ..data.store.find_store import find_stores
 from ..data.store.format import HEADER_FILE

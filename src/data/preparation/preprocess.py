@@ -8,7 +8,6 @@ of the arrays, depends only on the recordings.
 import hashlib
 import json
 import logging
-import re
 import shutil
 import time
 from collections import Counter
@@ -23,10 +22,10 @@ import numpy as np
 
 from ...settings.data import DataConfig
 from ...utils.errors import UserError
-from ...utils.files import make_folder, read_whole
+from ...utils.files import make_folder
 from ...utils.locks import sole_writer
 from ...utils.machine import usable_cores
-from ...utils.names import alike, normal_form
+from ...utils.names import alike
 from ...utils.numbers import counted
 from ...utils.program import naming_program
 from ...utils.progress import SILENT, Progress
@@ -48,14 +47,13 @@ from .chunks import (
     remove_other_files,
 )
 from .formats import Entry, ListsProtocols, NamesClasses, Reader, Source, get_reader, reader_of
+from .ignore_list import named_recordings
 from .intervals.cutting import MERGED, recordings_in_store
 from .intervals.plans import Plans, read_plans, table_of, without_plan
 from .report import PreparationReport, SkippedRecording, load_report
 
 _logger = logging.getLogger(__name__)
 _HALF_WRITTEN = ".*.[0-9]*.tmp"  # temporary files of the store and its report, of any process
-_IGNORE_LIST_LIMIT_BYTES = 64 << 20
-_NAME_ENDING = re.compile(r"(\.(skeleton|json|npy))?(\.txt)?(\.gz)?$", re.IGNORECASE)
 _LOST_READER = (
     "A reading process ended unexpectedly, perhaps because there was not enough memory. Run the same command "
     "again with fewer --workers; finished chunks are kept."
@@ -110,7 +108,7 @@ def preprocess(
         out: the store's folder. A finished store of the same input is left unchanged.
         workers: number of reading processes; 0 for one per core, 1 to read in this process.
         strict: stop at the first damaged recording instead of leaving it out.
-        ignore: names of recordings to leave out.
+        ignore: names of recordings to leave out, or the lines of a list; see `ignore_list`.
         overwrite: replace a finished store of any input.
         elsewhere: folders of other stores; if one was made from the same input, no store is written.
         partial: write the store even if no protocol has clips in both parts, such as a sample of a known data set.
@@ -128,7 +126,7 @@ def preprocess(
     _check(config)
     if config.intervals.file and not tables:
         tables = table_of(config)
-    found, entries = _find(config, raw, frozenset(ignore), tables)
+    found, entries, listed = _find(config, raw, ignore, tables)
     plans = read_plans(config, tables, found) if tables else None
     used, unnamed = _planned(entries, plans)
     job = _Job(config, out, cut_into_chunks(used, config, plans), _listed_protocols(config, raw), partial, plans)
@@ -138,7 +136,7 @@ def preprocess(
         return _prepared_before(job if own else replace(job, out=same[0]), strict, saves=own)
     report = PreparationReport(config.name, str(raw), str(out), len(found), sum(each.size for each in found))
     report.ignored = sorted({entry.name for entry in found} - {entry.name for entry in entries})
-    report.ignore_list, report.left_out = len(ignore), unnamed
+    report.ignore_list, report.left_out = listed, unnamed
     with sole_writer(make_folder(out), _second_writer(out), removes=True):
         if (out / HEADER_FILE).exists() and not overwrite:  # another process has just finished it
             return _prepared_before(job, strict, saves=True)
@@ -157,26 +155,6 @@ def _planned(entries: Sequence[Entry], plans: Plans | None) -> tuple[list[Entry]
     if unnamed:
         _logger.warning("%s", without_plan(unnamed))
     return used, [SkippedRecording(name, False, 0, "no row of the intervals names it") for name in unnamed]
-
-
-def read_ignore_list(path: Path) -> list[str]:
-    """Return the names in a text file with one name per line; lines of several words, such as a heading, are skipped.
-
-    Raises:
-        UserError: it cannot be read or contains no name.
-    """
-    try:
-        content = read_whole(path, _IGNORE_LIST_LIMIT_BYTES, "a list of names")
-        lines = content.decode("utf-8-sig").splitlines()
-    except OSError as error:
-        raise UserError(f"Cannot read the ignore list {path}: {error.strerror or error}.") from error
-    except UnicodeDecodeError as error:
-        raise UserError(f"The ignore list {path} is not a text file: {error}.") from error
-    words = [line.split() for line in lines]
-    names = [_NAME_ENDING.sub("", word[0]) for word in words if len(word) == 1 and word[0][0] != "#"]
-    if not names:
-        raise UserError(f"The ignore list {path} contains no name. It should have one per line.")
-    return list(dict.fromkeys(map(normal_form, names)))
 
 
 def _check(config: DataConfig) -> None:
@@ -200,21 +178,23 @@ def _check(config: DataConfig) -> None:
 
 def _find(
     config: DataConfig, raw: Path, ignore: Collection[str], tables: Sequence[Path]
-) -> tuple[Sequence[Entry], list[Entry]]:
-    """Return all recordings below `raw`, and those that are not on the ignore list."""
+) -> tuple[Sequence[Entry], list[Entry], int]:
+    """Return all recordings below `raw`, those that are not on the ignore list, and how many names are on it."""
     if not raw.exists():
         raise UserError(f"There is no raw folder {raw}.\n{naming_program(config.how_to_get)}".strip())
     found = reader_of(config, tables).entries(raw)
-    listed = {normal_form(name).casefold() for name in ignore}
-    entries = [entry for entry in found if entry.name.casefold() not in listed]
+    ignored, listed = named_recordings(ignore, [entry.name for entry in found])
+    entries = [entry for entry in found if entry.name not in ignored]
     if not found:
         raise UserError(
             f"No recording of the format {config.format} is in {raw}.\n{naming_program(config.how_to_get)}".strip()
         )
+    if ignore and not listed:
+        raise UserError("No line of the ignore list names a recording. It should have one name per line.")
     if not entries:
         are = "is" if len(found) == 1 else "are"
         raise UserError(f"All {counted(len(found), 'recording')} below {raw} {are} on the ignore list.")
-    return found, entries
+    return found, entries, listed
 
 
 def _has_same_input(job: _Job, folder: Path) -> bool:

@@ -9,7 +9,6 @@ import pytest
 from preprocess_probes import CONFIG, NumbersReader, prepare, with_a_copy_of_c
 
 from last.data import open_store
-from last.data.preparation.preprocess import read_ignore_list
 from last.data.preparation.report import PreparationReport
 from last.settings.data import DataConfig, ProtocolConfig, SelectConfig
 from last.utils.errors import UserError
@@ -165,6 +164,11 @@ def test_a_raw_folder_of_which_nothing_can_be_kept_is_refused(raw: Path, tmp_pat
     assert not (tmp_path / "out" / "store.json").exists()
 
 
+def test_an_ignore_list_of_headings_alone_is_refused(raw: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="No line of the ignore list names a recording"):
+        prepare(raw, tmp_path / "out", ignore=["Samples with missing skeletons:"])
+
+
 def test_an_ignore_list_of_everything_is_refused(raw: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="All 7 recordings"):
         prepare(raw, tmp_path / "out", ignore=list("abcdefg"))
@@ -202,26 +206,6 @@ def test_progress_counts_every_recording_once(raw: Path, tmp_path: Path) -> None
     counter = Counter()
     prepare(raw, tmp_path / "out", progress=counter)
     assert counter.counts == [0, 0]
-
-
-def test_an_ignore_list_takes_names_and_leaves_headings_and_comments_alone(tmp_path: Path) -> None:
-    path = tmp_path / "missing.txt"
-    lines = ["\ufeffThe 2 samples with missing skeletons are:", "", "S001C002P005R002A008", "# S009", "  b.skeleton "]
-    lines += ["S001C002P005R002A008", "c.SKELETON.gz", "d.json", "x/e.npy", "f.1", "e\u0301.npy"]
-    path.write_text("\r\n".join(lines), encoding="utf-8")
-    assert read_ignore_list(path) == ["S001C002P005R002A008", "b", "c", "d", "x/e", "f.1", "\u00e9"]
-
-
-@pytest.mark.parametrize("content", [b"", b"only a heading\n", b"\xff\xfe\x00"])
-def test_a_file_without_names_is_no_ignore_list(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / "list").write_bytes(content)
-    with pytest.raises(UserError, match="ignore list"):
-        read_ignore_list(tmp_path / "list")
-
-
-def test_a_missing_ignore_list_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="Cannot read the ignore list"):
-        read_ignore_list(tmp_path / "nowhere.txt")
 
 
 def test_a_report_that_cannot_be_updated_leaves_the_store_usable(
