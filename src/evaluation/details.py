@@ -14,11 +14,11 @@ from ..runs.checkpoint_model import model_of
 from ..runs.folder import RunFolder
 from ..utils.numbers import counted
 from ..utils.progress import Progress
-from .ensemble import Ensemble, common_held_out
+from .ensemble import Ensemble, common_held_out, fits_only_tested
 from .findings import ClassEstimate, Confused, Cost, Details, EpochResult, Estimate, StreamResult
 from .intervals import DRAWS, LEVEL, bootstrap_interval, mean_class_interval
 from .metrics import TOP, Metrics, Predictions, true_ranks
-from .reliability import measure_reliability
+from .reliability import ALL_TESTED, NOT_HELD_OUT, measure_reliability
 from .request import EvalRequest
 from .tested import Condition, TestedModel, use_statistics
 
@@ -68,7 +68,8 @@ def measure_details(
     with progress.task("measuring details", passes * len(predictions.names) + held * len(ensemble.members)) as shown:
         measured = [_stream(single, name, streams, shown) for name in streams if single is not None]
         epochs, difference = _epochs(single, others, request, predictions, shown)
-        reliability = measure_reliability(predictions, ensemble.held_out(shown))
+        why_none = ALL_TESTED if fits_only_tested(ensemble.members) else NOT_HELD_OUT
+        reliability = measure_reliability(predictions, ensemble.held_out(shown), why_none)
     return Details(
         level=LEVEL,
         draws=DRAWS,

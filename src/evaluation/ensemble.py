@@ -124,8 +124,13 @@ def trained_weights(members: Sequence[TestedModel], shown: Progress) -> Weights:
     """Return the weights of the highest likelihood of the training clips that all networks held out.
 
     Raises:
-        UserError: a network held out none, or too few are held out by all.
+        UserError: a network held out none, or too few are held out by all and not tested.
     """
+    if fits_only_tested(members):
+        raise UserError(
+            "--weights train cannot weigh this ensemble: the training clips that its networks held out are tested, and "
+            "weights are never found on tested clips. Use --subset test, or --weights equal."
+        )
     held = common_held_out(members)
     clips = [_labels(member, indices) for member, indices in zip(members, held, strict=True)]
     if len(clips[0]) < FEWEST_TO_WEIGH:
@@ -145,8 +150,11 @@ def trained_weights(members: Sequence[TestedModel], shown: Progress) -> Weights:
 
 
 def common_held_out(members: Sequence[TestedModel]) -> list[NDArray[np.int64]]:
-    """Return, for each network, its indices of the clips that all of them held out, in the same order of names."""
-    held = [member.held_out() for member in members]
+    """Return, for each network, its indices of the clips that all of them held out, in the same order of names.
+
+    Clips that are tested are not among them, since nothing is fitted on these.
+    """
+    held = [np.setdiff1d(member.held_out(), member.indices) for member in members]
     names = [
         [str(name) for name in member.store.clips["name"][part]] for member, part in zip(members, held, strict=True)
     ]
@@ -155,6 +163,12 @@ def common_held_out(members: Sequence[TestedModel]) -> list[NDArray[np.int64]]:
         np.array([number for name, number in sorted(zip(own, part.tolist(), strict=True)) if name in shared], np.int64)
         for own, part in zip(names, held, strict=True)
     ]
+
+
+def fits_only_tested(members: Sequence[TestedModel]) -> bool:
+    """Tell whether there are clips that all networks held out, but every one of them is tested."""
+    untested = [np.setdiff1d(member.held_out(), member.indices) for member in members]
+    return all(len(member.held_out()) for member in members) and not all(map(len, untested))
 
 
 def likeliest_weights(parts: Sequence[Predictions]) -> NDArray[np.float64]:

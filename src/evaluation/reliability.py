@@ -13,23 +13,27 @@ from .metrics import Predictions
 
 BINS = 15
 NOT_HELD_OUT = "not available: the run held out no clips"
+ALL_TESTED = "not available: the clips that the run held out are those that are tested"
 _LEAST = float(np.finfo(np.float32).tiny)
 _FEWEST_CLASSES = 2
 
 
-def measure_reliability(predictions: Predictions, held_out: Predictions | None) -> Reliability:
+def measure_reliability(
+    predictions: Predictions, held_out: Predictions | None, why_none: str = NOT_HELD_OUT
+) -> Reliability:
     """Return the calibration of predictions, and what a temperature fitted on held-out training clips would change.
 
     Args:
         predictions: of the tested clips; unusable ones are left out.
-        held_out: of training clips that the model did not learn from; None if there are none.
+        held_out: of training clips that the model did not learn from, and that are not tested; None if there are none.
+        why_none: why there are none.
     """
     scores, labels = predictions.scores[predictions.scored], predictions.labels[predictions.scored]
     if scores.shape[1] < _FEWEST_CLASSES:
         return Reliability([], None, problem="with one class every probability is 1")
     bins = bins_of(scores, labels)
     if held_out is None or not held_out.scored.any():
-        return Reliability(bins, calibration_error(bins), source=NOT_HELD_OUT)
+        return Reliability(bins, calibration_error(bins), source=why_none)
     usable = held_out.scored
     temperature = best_temperature(_logits(held_out.scores[usable]), held_out.labels[usable])
     tempered = bins_of(np.exp(log_probabilities(_logits(scores) / temperature)), labels)

@@ -133,3 +133,13 @@ def test_averages_at_test_time_stand_beside_the_plain_figures(
     first, second = (json.loads(text)["test_time"] for text in texts)
     assert first == second and first["average"] == "3 crops, turned by -15 and 15 degrees, mirrored"
     assert again.metrics.loss == plain.metrics.loss
+
+
+def test_no_temperature_is_fitted_on_the_clips_that_are_tested(
+    train_once: Callable[..., RunFolder], tmp_path: Path
+) -> None:
+    run = train_once("epochs=2", "validation=split", "validation_fraction=0.3")
+    request = EvalRequest(run.last, "val", pictures=False, further=DETAILS)
+    details = detailed(evaluate(request, tmp_path))
+    assert details.reliability.temperature is None
+    assert details.reliability.source == "not available: the clips that the run held out are those that are tested"

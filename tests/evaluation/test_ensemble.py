@@ -92,6 +92,12 @@ def test_weights_need_enough_clips_that_all_networks_held_out(
     assert sum(member.weight for member in found.members) == pytest.approx(1.0)
 
 
+def test_weights_are_not_found_on_the_clips_that_are_tested(runs: list[Path], tmp_path: Path) -> None:
+    request = EvalRequest(runs[0], "val", members=runs[1:], weights="train", pictures=False)
+    with pytest.raises(UserError, match=r"held out are tested, and weights are never found on tested clips\. Use --subset"):
+        evaluate(request, tmp_path / "out")
+
+
 def test_weights_of_networks_without_held_out_clips_are_refused(
     train_once: Callable[..., RunFolder], runs: list[Path], tmp_path: Path
 ) -> None:
