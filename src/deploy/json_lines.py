@@ -4,9 +4,9 @@ Legend: M bodies, F frames, V joints, C coordinates.
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from itertools import chain, count
+from itertools import chain, count, repeat
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -22,6 +22,7 @@ LONGEST_LINE_BYTES = 64 << 20
 _KEYS = ("name", "joints", "confidence", "fps")
 _JOINTS = {3: "frames, joints, coordinates", 4: "bodies, frames, joints, coordinates"}
 _CONFIDENCE = {3: "frames, joints", 4: "bodies, frames, joints"}  # by the axes of the joints
+_NUMBERS = {int, float, type(None)}
 
 
 def numbered_lines(stream: BinaryIO, longest: int = LONGEST_LINE_BYTES) -> Iterator[tuple[int, bytes | None]]:
@@ -114,39 +115,28 @@ def array_of(value: Any, refuse_size: Callable[[int], None]) -> NDArray[np.float
         value: the lists.
         refuse_size: raises an error if the array would have too many numbers, since a null may stand for many of them.
     """
-    array = _plain_array(value)
-    if array is None:
-        lengths = _lengths(value)
-        refuse_size(math.prod(lengths))
-        array = _plain_array(_filled(value, lengths))
-    return array
-
-
-def _plain_array(value: Any) -> NDArray[np.float64] | None:
-    """Return nested lists of numbers and nulls as an array; None for lists of different lengths and others."""
-    try:
-        array = np.array(value)
-        if array.dtype.kind == "O" and {*map(type, array.ravel())} <= {int, float, type(None)}:
-            array = array.astype(np.float64)
-    except (ValueError, OverflowError):
+    lengths = _lengths(value)
+    if lengths is None:
         return None
-    return array.astype(np.float64) if array.dtype.kind in "fiu" else None
+    refuse_size(math.prod(lengths))
+    level = [value]
+    for length in lengths:
+        level = list(chain.from_iterable(repeat(None, length) if each is None else each for each in level))
+    return np.array(level, np.float64).reshape(lengths)
 
 
-def _lengths(value: Any) -> list[int]:
-    """Return the length of the first list of each depth."""
+def _lengths(value: Any) -> list[int] | None:
+    """Return the length of the lists of each depth; None where they are no array of numbers and nulls.
+
+    At each depth the lists have one length, and beside them are only nulls.
+    """
     lengths: list[int] = []
     level = [value]
-    while lists := [each for each in level if isinstance(each, list)]:
-        lengths.append(len(lists[0]))
+    while (kinds := set(map(type, level))) - _NUMBERS:
+        lists = [each for each in level if each is not None]
+        found = set(map(len, lists)) if kinds <= {list, type(None)} else set()
+        if len(found) != 1 or len(lengths) == max(_JOINTS):
+            return None
+        lengths.append(found.pop())
         level = list(chain.from_iterable(lists))
     return lengths
-
-
-def _filled(value: Any, lengths: Sequence[int]) -> Any:
-    """Return nested lists of these lengths, in which a null in place of a list is a list of nulls."""
-    if not lengths:
-        return value
-    if value is None:
-        return [_filled(None, lengths[1:])] * lengths[0]
-    return [_filled(each, lengths[1:]) for each in value] if isinstance(value, list) else value

@@ -2,6 +2,7 @@
 
 import io
 import json
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -58,6 +59,34 @@ def test_a_line_of_nulls_alone_has_no_body(nothing: Any) -> None:
 def test_nulls_stand_for_no_more_numbers_than_a_recording_may_have() -> None:
     with pytest.raises(BadClip, match="too many for one recording"):
         clip_of_line(line(joints=[[[[0.5] * 3] * 500], *[None] * 40_000]), 1, SOURCE)
+
+
+@pytest.mark.parametrize(
+    "joints",
+    [
+        [[[0] * 20_000], [None] * 2000],
+        [[[0], [0] * 20_000], [None] * 2000],
+        [[None] * 2000, [[0] * 20_000]],
+        ["a" * 20_000, *[""] * 3000],
+    ],
+    ids=["of two lengths", "of two lengths at one depth", "nulls first", "texts"],
+)
+def test_a_line_of_a_few_kilobytes_takes_no_more_memory_than_a_recording_of_its_size(joints: list[Any]) -> None:
+    text = line(joints=joints)
+    tracemalloc.start()
+    try:
+        with pytest.raises(BadClip, match=r"nested lists of numbers|too many for one recording"):
+            clip_of_line(text, 1, SOURCE)
+        assert tracemalloc.get_traced_memory()[1] < 100 * len(text)
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("depth", [5, 300, 600, 900, 100_000])
+def test_lists_in_lists_without_end_are_refused_like_other_lines(depth: int) -> None:
+    text = b'{"joints": ' + b"[" * depth + b"[1, 2], null" + b"]" * depth + b"}"
+    with pytest.raises(BadClip, match="nested"):
+        clip_of_line(text, 1, SOURCE)
 
 
 def test_confidences_are_read_with_the_axes_of_the_joints() -> None:
@@ -117,6 +146,7 @@ def test_a_null_in_place_of_a_list_is_as_many_numbers() -> None:
     assert found is not None and found.shape == (2, 3, 2, 3)
     assert np.isnan(found).sum() == 3 + 6 + 3 + 1 + 18
     np.testing.assert_array_equal(array_of([frame, frame], sizes.append), [frame, frame])
+    assert sizes == [18 * 2, 2 * 2 * 3]
 
 
 @pytest.mark.parametrize("value", ["a", [["a"]], [[1], [2, 3]], [[True]], {}, [[[1]], [[[2]]]]])

@@ -37,6 +37,8 @@ def test_a_frame_has_joints_and_perhaps_a_body_a_time_and_confidences() -> None:
         (b'{"joints": [[1, 2]], "body": "' + b"a" * 101 + b'"}', "`body` should have at most 100 characters"),
         (b'{"joints": [[1, 2]], "confidence": {}}', "`confidence` should be nested lists of numbers"),
         (b'{"joints": ' + b"[" * 100_000, "is not JSON"),
+        (b'{"joints": ' + b"[" * 600 + b"null" + b"]" * 600 + b"}", "`joints` should be nested lists of numbers"),
+        (b'{"joints": [[[0, 0, 0]], [null, null]]}', "`joints` should be nested lists of numbers"),
     ],
 )
 def test_what_is_no_frame_is_refused(line: bytes | None, message: str) -> None:
