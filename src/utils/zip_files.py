@@ -141,8 +141,10 @@ class Archive:
             raise DamagedZip("it is stored, but has another size than it claims")
         if member in self._overlapping:
             raise DamagedZip("it shares bytes with another member")
-        self._file.seek(member.offset)
-        header = self._file.read(_LOCAL.size)
+        header = b""
+        if member.offset < self._ends:  # ZIP64 can claim an offset that is too large to seek
+            self._file.seek(member.offset)
+            header = self._file.read(_LOCAL.size)
         if len(header) < _LOCAL.size or not header.startswith(b"PK\x03\x04"):
             raise DamagedZip("its header is not where the archive says it is")
         *_, name_length, extra_length = _LOCAL.unpack(header)

@@ -66,12 +66,12 @@ def test_a_field_of_zip64_without_all_its_numbers_is_refused(tmp_path: Path) -> 
         read_all(path, data.replace(struct.pack("<HH", 1, 24), struct.pack("<HH", 1, 23)))
 
 
-def in_zip64(data: bytes) -> bytes:
-    """Return an archive of one member with sizes, offset and directory in the fields of ZIP64."""
+def in_zip64(data: bytes, offset: int = 0) -> bytes:
+    """Return an archive of one member with sizes, a claimed offset and directory in the fields of ZIP64."""
     place, end = data.rfind(b"PK\1\2"), data.rfind(b"PK\5\6")
     entry = bytearray(data[place:end])
     packed_size, size = struct.unpack_from("<LL", entry, 20)
-    extra = struct.pack("<HHQQQ", 1, 24, size, packed_size, 0)
+    extra = struct.pack("<HHQQQ", 1, 24, size, packed_size, offset)
     struct.pack_into("<LL", entry, 20, 0xFFFFFFFF, 0xFFFFFFFF)
     struct.pack_into("<H", entry, 30, len(extra))
     struct.pack_into("<L", entry, 42, 0xFFFFFFFF)
@@ -126,6 +126,24 @@ def test_what_the_directory_claims_falsely_is_one_damaged_member(
     path.write_bytes(changed(packed(method, ONE), b"PK\1\2", place, kind, *values))
     with Archive(path) as archive, pytest.raises(DamagedZip):
         archive.read(archive.members[0], LIMIT)
+
+
+@pytest.mark.parametrize("offset", [2**31, 2**62, 2**63, 2**64 - 1])
+@pytest.mark.parametrize("before", [b"", b"#!/bin/sh\n"])
+@pytest.mark.parametrize("in_memory", [False, True])
+def test_a_member_far_outside_of_the_file_is_damaged(
+    tmp_path: Path, offset: int, before: bytes, in_memory: bool
+) -> None:
+    path = tmp_path / "a.zip"
+    with ZipFile(path, "w") as archive:
+        archive.writestr("one", b"one" * 1000)
+    data = before + in_zip64(path.read_bytes(), offset)
+    path.write_bytes(data)
+    with Archive(data if in_memory else path) as archive:
+        with pytest.raises(DamagedZip, match="not where the archive says"):
+            archive.read(archive.members[0], LIMIT)
+        with pytest.raises(DamagedZip, match="not where the archive says"):
+            archive.stored_span(archive.members[0])
 
 
 @pytest.mark.parametrize(
