@@ -17,7 +17,6 @@ TESTED_IN = {
     "cli/cost": "models/test_cost",
     "cli/evaluate_output": "cli/test_evaluate_command",
     "cli/failures": "cli/test_main",
-    "cli/folders": "cli/test_main",
     "cli/predict_checks": "cli/test_predict_refusals",
     "cli/predict_input": "cli/test_predict_command",
     "cli/predict_output": "cli/test_predict_command",

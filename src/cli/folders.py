@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..runs.history import LATEST, find_checkpoint, named_path
 from ..runs.shipped_weights import is_shipped
+from ..utils.names import file_name
 from ..utils.root_folders import RootFolders, root_folders, writable
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def results_folder(arguments: argparse.Namespace, checkpoint: Path, kind: str, p
     """
     folder = checkpoint.absolute().parent
     run = folder.parent if folder.name == "checkpoints" else folder
-    name, here = "-".join(filter(None, parts)), root_folders_of(arguments)
+    name, here = file_name("-".join(filter(None, parts))), root_folders_of(arguments)
     if is_shipped(checkpoint):
         return here.output_root / kind / checkpoint.stem
     if writable(run, here.output_root, here.input_roots):

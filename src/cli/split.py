@@ -15,10 +15,10 @@ from ..data.store.reader import Store
 from ..data.store.split_files import with_split_file, write_split_file
 from ..data.store.suitability import split_warnings
 from ..settings.data import DataConfig, data_settings
-from ..settings.splits import PROPERTIES, is_split_file
+from ..settings.splits import PROPERTIES, SPLIT_FILE_ENDING, is_split_file
 from ..utils.errors import UserError
 from ..utils.files import make_folder, refuse_unwritable
-from ..utils.names import first_few
+from ..utils.names import file_name, first_few
 from ..utils.program import program
 from .folders import store_of
 from .options import add_shared, examples, quoted
@@ -127,18 +127,21 @@ def _problems(clips: NDArray[np.void], data: DataConfig, parts: Split, copies: C
 def _write(
     arguments: argparse.Namespace, store: Store, chosen: Sequence[DataConfig], copies: Mapping[str, Copies]
 ) -> None:
-    """Write each split as a text file, with a list of its copies if it has any, and say how to use both."""
+    """Write each split as a text file, with a list of its copies if it has any, and say how to use both.
+
+    The name of a split may come from a file of clips that others wrote, and be no name of a file.
+    """
     folder = make_folder(arguments.out)
-    for data in chosen:
-        rule = data.protocols.get(data.split)
+    files = [file_name(data.split) + SPLIT_FILE_ENDING for data in chosen]
+    for data, file in zip(chosen, files, strict=True):
+        by = data.protocols[data.split].by if data.split in data.protocols else ""
         about = [f"{data.split} of {data.name}, {len(store):,} clips"]
-        path = folder / f"{data.split}.txt"
-        write_split_file(path, store.clips, divide(store.clips, data), rule.by if rule is not None else "", about)
+        write_split_file(folder / file, store.clips, divide(store.clips, data), by, about)
         if found := copies[data.split]:
-            listed = folder / f"{data.split}_copies.txt"
+            listed = folder / f"{file_name(data.split)}_copies.txt"
             write_copies(listed, store.clips["name"].tolist(), found)
             say(f"The test clips that are copies are listed in {listed}, to be left out with preprocess --ignore")
     named = "its file" if len(chosen) == 1 else "the file of one split"
-    say(f"Written to {folder}: {', '.join(f'{data.split}.txt' for data in chosen)}")
-    first = quoted(folder / f"{chosen[0].split}.txt")
+    say(f"Written to {folder}: {', '.join(files)}")
+    first = quoted(folder / files[0])
     propose(f"To train with {named}: {program()} train --model nano_e --dataset {arguments.dataset} --split {first}")

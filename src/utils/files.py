@@ -82,6 +82,18 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
 
 
+def write_once(path: Path, text: str) -> None:
+    """Write `text` to `path` as UTF-8, atomically, unless a file of that content is there already.
+
+    Raises:
+        UserError: it cannot be written, or a file of other content is there.
+    """
+    content = text.encode("utf-8", "backslashreplace")
+    if path.exists() and (path.stat().st_size != len(content) or read_whole(path, len(content), "a text") != content):
+        raise UserError(f"{path} is there already and has other content. Choose another folder with --out.")
+    write_text(path, text)
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write `value` to `path` as indented JSON, atomically."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")

@@ -1,5 +1,6 @@
 """`split` shows and writes splits, and `train` trains with them, as a user runs both."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 
 from last.data.preparation.ignore_list import named_recordings, read_ignore_list
 from last.data.store.reader import open_store, write_store
+from last.utils.names import file_name
 
 Command = Callable[..., Any]
 
@@ -106,6 +108,34 @@ def test_one_fold_is_a_run_of_its_own(train: Command, tmp_path: Path) -> None:
 def test_options_that_do_not_belong_together_are_refused(train: Command, options: list[str], problem: str) -> None:
     result = train(*options)
     assert result.code == 2 and problem in result.err
+
+
+@pytest.mark.parametrize("name", ["../evil", "{outside}/evil", "a/b:c"])
+def test_the_name_of_a_split_leads_out_of_no_folder(cli: Command, data_yaml: Path, tmp_path: Path, name: str) -> None:
+    name = name.format(outside=tmp_path)
+    clips = list(open_store(data_yaml.parent / "data" / "tiny"))
+    clips[20] = replace(clips[0], name="clip20", subject=2)
+    write_store(tmp_path / "data" / "tiny", clips, name="tiny", layout="ntu25", classes=["rise", "fall", "still"])
+    own = tmp_path / "data" / "tiny.yaml"
+    own.write_text(data_yaml.read_text().replace("xsub", json.dumps(name)))
+    result = cli("split", "--dataset", own, "--data_root", own.parent, "--out", tmp_path / "splits")
+    assert result.code == 0, result.err
+    named = file_name(name)
+    assert {path.name for path in (tmp_path / "splits").iterdir()} == {f"{named}.txt", f"{named}_copies.txt"}
+    assert {path.name for path in tmp_path.iterdir()} == {"data", "splits"}
+    assert f"--split {tmp_path / 'splits' / named}.txt" in result.out
+
+
+def test_no_list_of_copies_replaces_a_file_of_someone_else(cli: Command, data_yaml: Path, tmp_path: Path) -> None:
+    clips = list(open_store(data_yaml.parent / "data" / "tiny"))
+    clips[20] = replace(clips[0], name="clip20", subject=2)
+    write_store(tmp_path / "tiny", clips, name="tiny", layout="ntu25", classes=["rise", "fall", "still"])
+    command = ("split", "--dataset", data_yaml, "--data_root", tmp_path, "--out", tmp_path / "splits")
+    assert cli(*command).code == cli(*command).code == 0
+    (tmp_path / "splits" / "xsub_copies.txt").write_text("mine\n")
+    result = cli(*command)
+    assert result.code == 2 and "xsub_copies.txt is there already and has other content" in result.err
+    assert (tmp_path / "splits" / "xsub_copies.txt").read_text() == "mine\n"
 
 
 def test_copies_are_listed_so_that_they_can_be_left_out(cli: Command, data_yaml: Path, tmp_path: Path) -> None:

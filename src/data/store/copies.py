@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ...utils.files import write_text
+from ...utils.files import write_once
 from ...utils.numbers import counted
 from .format import JOINTS_FILE
 from .reader import Store
@@ -215,9 +215,9 @@ def write_copies(path: Path, names: Sequence[str], copies: Copies) -> None:
     """Write the names of the test clips that are copies, as a list for `preprocess --ignore`; `names` are of all clips.
 
     Raises:
-        UserError: the file cannot be written.
+        UserError: the file cannot be written, or another one is there already.
     """
     lines = ["# Test clips that are copies of training clips"]
     for copy, clip in zip(copies.test, copies.train, strict=True):
         lines += [f"# copy of {names[clip]}:", names[copy]]
-    write_text(path, "\n".join(lines) + "\n")
+    write_once(path, "\n".join(lines) + "\n")

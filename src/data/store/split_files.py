@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from ...settings.data import DataConfig
 from ...settings.splits import PROPERTIES, SPLIT_FILE_ENDING
 from ...utils.errors import UserError
-from ...utils.files import read_whole, write_text
+from ...utils.files import read_whole, write_once
 from ...utils.foreign_text import short
 from ...utils.names import normal_form, suggestion
 from .listed_parts import list_rule
@@ -70,10 +70,7 @@ def write_split_file(path: Path, clips: NDArray[np.void], parts: Split, by: str,
     """
     head = [*(f"# {line}" for line in about), *([f"by: {by}"] if by in PROPERTIES else [])]
     body = [line for part in PARTS for line in (f"{part}:", *sorted(map(str, clips["name"][getattr(parts, part)])))]
-    text = "\n".join([*head, *body]) + "\n"
-    if path.exists() and read_whole(path, _LIMIT_BYTES, "a split").decode(errors="replace") != text:
-        raise UserError(f"{path} is there already and has other content. Choose another folder with --out.")
-    write_text(path, text)
+    write_once(path, "\n".join([*head, *body]) + "\n")
 
 
 class _Lines:

@@ -10,6 +10,7 @@ from ...settings.run import RunConfig
 from ...tasks.measures import CLASSIFICATION
 from ...utils.dotted_keys import key_of
 from ...utils.errors import UserError
+from ...utils.names import file_name
 from ..config import refuse_impossible_seeds, resolve
 from ..folds import with_split
 
@@ -236,7 +237,7 @@ def _with_own_folder(folder: Path, step: SequenceStep) -> SequenceStep:
 
 
 def _folder_name(step: SequenceStep) -> str:
-    return f"{step.config.data.name}-{step.config.data.split}"
+    return file_name(f"{step.config.data.name}-{step.config.data.split}")
 
 
 def _refuse_other_clips(teacher: RunConfig, student: RunConfig) -> None:

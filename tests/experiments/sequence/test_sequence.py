@@ -129,6 +129,14 @@ def test_the_same_data_set_a_second_time_is_refused_unless_its_protocol_is_anoth
     assert plan_sequence(SequenceSpec(dataset="synthetic", then="synthetic", then_split="xview")).runs == 18
 
 
+def test_the_name_of_a_protocol_leads_out_of_no_folder(plan: MakePlan, two_data_sets: Path, tmp_path: Path) -> None:
+    (tmp_path / "own.yaml").write_text((two_data_sets / "one.yaml").read_text().replace("xsub", "'../../x'"))
+    made = plan(dataset=str(tmp_path / "own.yaml"))
+    assert made.folder.parent == tmp_path / "runs"
+    for step in made.steps:
+        assert Path(step.config.output_root).parent.parent == made.folder
+
+
 # --- the runs
 
 
