@@ -61,7 +61,7 @@ class LiveSettings:
             if not _is_number(value) or not limits[name][0] <= value <= limits[name][1]
         ]
         wrong += [f"{name}: {values[name]!r} should be a whole number" for name in ("every", "most_bodies")
-                  if _is_number(values[name]) and int(values[name]) != values[name]]  # fmt: skip
+                  if _is_number(values[name]) and values[name] % 1]  # fmt: skip
         if wrong:
             raise UserError("Live recognition: " + "; ".join(wrong) + ".")
 

@@ -58,7 +58,7 @@ def _sizes(nested: list[Any], ranks: Sequence[int], tail: tuple[int, ...]) -> tu
         found.append(len(level))
         if len(found) > max(ranks):
             break
-    if len(tail) > 1 and len(found) + 1 in ranks and found[-1] == tail[0] and set(level) == {None}:
+    if len(tail) > 1 and len(found) + 1 in ranks and found[-1] == tail[0] and all(entry is None for entry in level):
         found.append(tail[1])  # all joints are missing
     if len(found) not in ranks or tuple(found[len(found) - len(tail) :]) != tail:
         wanted = " or ".join(

@@ -5,7 +5,7 @@ import math
 import time as clocks
 from collections import Counter, OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 
 from ..live.settings import LiveSettings
 from ..utils.errors import UserError
@@ -90,10 +90,10 @@ class ServeLimits:
         unknown = sorted(set(wanted) - set(known))
         if unknown:
             raise UserError(f"There is no setting {unknown[0]!r} of a stream; there are {', '.join(known)}.")
-        every = wanted.get("every", LiveSettings.every)
-        most = max(1, min(LiveSettings.most_bodies, self.max_bodies, int(_CLASSIFIED_AT_ONCE * every)))
-        defaults: dict[str, int | float] = {"most_bodies": most}
-        given = LiveSettings(**(defaults | wanted))  # type: ignore[arg-type]  # whole numbers, which it checks
+        given = LiveSettings(**wanted)  # type: ignore[arg-type]  # whole numbers, which it checks
+        if "most_bodies" not in wanted:
+            most = min(given.most_bodies, self.max_bodies, int(_CLASSIFIED_AT_ONCE * given.every))
+            given = replace(given, most_bodies=most)
         if given.window > LONGEST_WINDOW or given.most_bodies > self.max_bodies:
             raise UserError(
                 f"This server allows a window of {LONGEST_WINDOW:g} s and {self.max_bodies} bodies in a stream."

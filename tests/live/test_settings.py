@@ -19,6 +19,8 @@ def test_the_defaults_are_possible() -> None:
         ({"every": 2.5}, "every: 2.5 should be a whole number"),
         ({"threshold": float("nan")}, "threshold: nan should be"),
         ({"most_bodies": 101}, "most_bodies: 101 should be a number from 1 to 100"),
+        ({"every": float("inf")}, "every: inf should be a number from 1 to 1000"),
+        ({"most_bodies": float("nan")}, "most_bodies: nan should be a number from 1 to 100"),
         ({"rate": "30"}, "rate: '30' should be"),
     ],
 )

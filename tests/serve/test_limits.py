@@ -61,6 +61,8 @@ def test_settings_of_a_stream_stay_within_the_limits_of_the_server() -> None:
     limits = ServeLimits(max_bodies=3)
     assert limits.settings({"window": 1.5}) == LiveSettings(window=1.5, most_bodies=3)
     for wanted, reason in (({"windows": 1}, "no setting 'windows'"), ({"window": 11}, "allows a window of 10 s"),
-                           ({"most_bodies": 4}, "3 bodies"), ({"every": 0}, "every: 0 should be")):  # fmt: skip
+                           ({"most_bodies": 4}, "3 bodies"), ({"every": 0}, "every: 0 should be"),
+                           ({"every": 1e308}, r"every: 1e\+308 should be"), ({"every": -1e308}, "every: -1e"),
+                           ({"every": 1.5}, "every: 1.5 should be a whole")):  # fmt: skip
         with pytest.raises(UserError, match=reason):
             limits.settings(wanted)
