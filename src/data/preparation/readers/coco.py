@@ -78,7 +78,7 @@ class Reader(JsonClipReader):
             layout = self.source.layout
             raise BadClip(name, 0, f"{where} has {len(points)} joints; {layout.name} has {layout.num_joints}")
         joints, scores = points[:, :2], points[:, 2]
-        if are_flags(scores) or (flags and np.isin(scores, (0, 1)).all()):
+        if are_flags(scores) or (flags and (np.isin(scores, (0, 1)) | np.isnan(scores)).all()):
             scores = confidence_of_flags(scores)
         track = next((person[key] for key in _TRACK_KEYS if type(person.get(key)) is int), None)
         return Detection(joints, capped_scores(name, scores), track)

@@ -32,6 +32,7 @@ def test_other_numbers_are_no_flags(values: list[float]) -> None:
 
 def test_a_hidden_joint_is_less_confident_than_a_visible_one() -> None:
     np.testing.assert_array_equal(confidence_of_flags(np.array([0, 1, 2])), [np.nan, 0.5, 1.0])
+    np.testing.assert_array_equal(confidence_of_flags(np.array([np.nan, 1, 2])), [np.nan, 0.5, 1.0])
 
 
 def test_flags_given_as_confidences_are_refused_with_how_to_convert_them() -> None:

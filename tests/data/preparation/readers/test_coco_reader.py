@@ -96,6 +96,21 @@ def test_flags_of_visibility_are_recognised_in_results_too(read: Read) -> None:
     assert clip.confidence[0, 0, 3:7].tolist() == [255, 128, 0, 255]
 
 
+@pytest.mark.parametrize("highest", [1, 2], ids=["hidden joints alone", "visible joints"])
+def test_a_flag_that_is_null_is_a_missing_joint(read: Read, highest: int) -> None:
+    flagged: list[Any] = points(score=highest).ravel().tolist()
+    flagged[3 * 4 + 2] = None
+    annotated = {"images": [{"id": 1}], "annotations": [{"image_id": 1, "keypoints": flagged}]}
+    for content in (annotated, *([[result(1) | {"keypoints": flagged}]] if highest == 2 else [])):
+        clip = read(content)
+        assert np.argwhere(~clip.joint_mask).tolist() == [[0, 0, 4]]
+        assert clip.confidence is not None and clip.confidence[0, 0, 3:6].tolist() == [
+            127 * highest + 1,
+            0,
+            127 * highest + 1,
+        ]
+
+
 def test_frames_of_mmpose_are_read(read: Read) -> None:
     def instance(x: float) -> Content:
         return {
