@@ -27,7 +27,7 @@ from ..sweep.results import (
     read_outcomes,
     shown_parts,
 )
-from .plan import MOST_CANDIDATES, Search
+from .plan import MOST_CANDIDATES, Candidate, Search
 from .recipe import RECIPE_FILE, recipe_text, train_command
 
 OWN = "recipe"  # how the recipe's own settings are named in tables
@@ -73,6 +73,16 @@ class Stage:
 
         return sorted(self.results, key=place)
 
+    @property
+    def compared(self) -> list[VariantResult]:
+        """Return the results of the candidates among which one can be chosen.
+
+        They were compared with the recipe's own settings on the same clips and seeds; only if the recipe has no result
+        they are all that there are.
+        """
+        own, *others = self.results
+        return [each for each in others if each.together.known and (each.difference or not own.together.known)]
+
     def problem(self, name: str) -> str:
         """Return why a candidate has no result: `diverged`, `failed` or `stopped`; empty if no run of it says so."""
         found = {each.status for each in self.outcomes if each.run.variant == name}
@@ -102,11 +112,14 @@ class Standing:
         return sum(each.together.known and each.variant != BASELINE for each in first)
 
     def best(self) -> tuple[Stage, VariantResult] | None:
-        """Return the best candidate of the longest schedule that has results, if there is one."""
-        for stage in reversed(self.stages):
-            if (first := stage.ordered[0]).together.known:
-                return stage, first
-        return None
+        """Return the best candidate, or the recipe's own settings, and the stage that decided; None without a result.
+
+        It is the longest schedule with which candidates were compared: one of which the time sufficed for the recipe's
+        own settings alone decides nothing. Only if none were compared it is the longest one with a result.
+        """
+        known = [stage for stage in reversed(self.stages) if stage.ordered[0].together.known]
+        stage = next((each for each in known if each.compared), known[0] if known else None)
+        return None if stage is None else (stage, stage.ordered[0])
 
 
 def read_stages(search: Search) -> list[Stage]:
@@ -222,8 +235,8 @@ def optimism(standing: Standing) -> float | None:
     1958), times the standard error of one candidate. A difference has the errors of two: of the candidate and of the
     recipe's own settings.
     """
-    longest = next((each for each in reversed(standing.stages) if len(each.results) > 1), None)
-    found = [each.difference for each in longest.results if each.difference is not None] if longest else []
+    best = standing.best()
+    found = [each.difference for each in best[0].compared if each.difference] if best else []
     tried = standing.tried
     if not found or tried < 2:
         return None
@@ -254,13 +267,25 @@ def choice(search: Search, standing: Standing) -> list[str]:
         return []
     stage, result = found
     best = search.candidate(result.variant)
-    others = "no candidate was better" if standing.tried else "no candidate has a result"
-    what = ", ".join(best.changes) if best.values else f"the recipe's own settings; {others}"
     return [
-        f"Best: {what}; {counted(stage.epochs, 'epoch')}.",
+        f"Best: {_chosen(best, stage, standing)}.",
         f"To train it in full: {train_command(search, best)}",
         f"The same as a recipe: {search.folder / RECIPE_FILE}",
     ]
+
+
+def _chosen(best: Candidate, stage: Stage, standing: Standing) -> str:
+    """Return the best settings, with the stage that decided it, and what was not compared."""
+    compared, epochs = len(stage.compared), counted(stage.epochs, "epoch")
+    if not compared:
+        return f"the recipe's own settings; no candidate could be compared with them; {epochs}"
+    if best.values:
+        what = ", ".join(best.changes)
+        own = "" if stage.results[0].together.known else "; the recipe's own settings have no result there"
+    else:
+        what, own = f"the recipe's own settings; no candidate was better, of {compared} that could be compared", ""
+    longer = [str(each.epochs) for each in standing.stages if each.epochs > stage.epochs]
+    return f"{what}; {epochs}{own}" + (f"; with {' or '.join(longer)}, no candidate could be compared" * bool(longer))
 
 
 # --- as files

@@ -10,6 +10,7 @@ from sweep_probes import SweepTrainings
 from last.evaluation.paired import Difference
 from last.experiments.search.results import Standing, choice, columns, notes, optimism, read_stages, rows
 from last.experiments.search.run import run_search
+from last.runtime.stop_requests import Stop
 from last.settings.run import RunConfig
 from last.utils.errors import TrainingDiverged, UserError
 
@@ -56,7 +57,11 @@ def test_the_recipe_itself_is_the_best_if_no_candidate_is_better(
 ) -> None:
     passing_time.recognised = lambda config: range(9 if "baseline" in config.output_root else 2)
     search = search_plan(budget_hours=0.3)
-    assert "the recipe's own settings; no candidate was better" in choice(search, run_search(search, 1))[0]
+    standing = run_search(search, 1)
+    compared = len(standing.stages[-1].results) - 1
+    assert choice(search, standing)[0].startswith(
+        f"Best: the recipe's own settings; no candidate was better, of {compared} that could be compared; "
+    )
 
 
 def test_the_recipe_is_not_called_better_than_candidates_that_there_was_no_time_for(
@@ -64,8 +69,37 @@ def test_the_recipe_is_not_called_better_than_candidates_that_there_was_no_time_
 ) -> None:
     search = search_plan(budget_hours=0.03)
     assert choice(search, run_search(search, 1))[0] == (
-        "Best: the recipe's own settings; no candidate has a result; 1 epoch."
+        "Best: the recipe's own settings; no candidate could be compared with them; 1 epoch."
     )
+
+
+def test_a_schedule_for_which_only_the_recipe_had_time_does_not_decide(
+    search_plan: MakeSearch, passing_time: SweepTrainings
+) -> None:
+    passing_time.recognised = lambda config: range(9 if "c001-" in config.output_root else 5)
+    passing_time.fails = lambda config: (
+        Stop.TIME if config.epochs == 9 and "baseline" not in config.output_root else None
+    )
+    search = search_plan(budget_hours=0.6)
+    standing = run_search(search, 1)
+    known = [[each.variant for each in stage.results if each.together.known] for stage in standing.stages]
+    assert known[-1] == ["baseline"] and "c001" in known[-2]
+    settings = search.candidate("c001").changes[0]
+    chosen = choice(search, standing)
+    assert chosen[0] == f"Best: {settings}; 3 epochs; with 9, no candidate could be compared."
+    assert settings in chosen[1]
+    assert json.loads((search.folder / "search.json").read_text())["best"] == ["c001", 3]
+    assert settings.replace("=", ": ") in (search.folder / "best.yaml").read_text()
+    assert any("the best would lead by about" in each for each in notes(search, standing))
+
+
+def test_the_best_candidate_is_not_called_better_than_a_recipe_without_a_result(
+    search_plan: MakeSearch, passing_time: SweepTrainings
+) -> None:
+    passing_time.recognised = by_rate
+    passing_time.fails = lambda config: TrainingDiverged("diverged") if "baseline" in config.output_root else None
+    search = search_plan(budget_hours=0.6)
+    assert choice(search, run_search(search, 1))[0].endswith("; the recipe's own settings have no result there.")
 
 
 def test_a_candidate_with_the_easier_seed_alone_is_not_better_than_the_recipe_with_all(
