@@ -20,14 +20,15 @@ from ..sweep.results import METRIC, VariantResult
 from .plan import Candidate, Search
 
 RECIPE_FILE = "best.yaml"
-_OF_THE_SEARCH = (*OF_ALL, "data.select", "epochs")  # settings of all runs that decided on clips and lengths only
+_OF_THE_SEARCH = ("data.select", "epochs")  # settings of all runs that decided on clips and lengths only
 _OF_TRAINING = ("epochs", "batch_size", "amp", "compile")  # flags that belong to a recipe
 
 
 def train_command(search: Search, best: Candidate) -> str:
     """Return the command that trains a candidate on the whole training part of the data set's own protocol.
 
-    It has the longest schedule of the search, even if no time was left to compare candidates with it.
+    It has the longest schedule of the search, even if no time was left to compare candidates with it. With early
+    stopping the clips that the search held out are held out again, since they decide when the training ends.
     """
     spec = search.spec
     options = {"--config": spec.recipe, "--model": spec.model, "--dataset": spec.dataset, "--env": spec.environment}
@@ -36,7 +37,7 @@ def train_command(search: Search, best: Candidate) -> str:
     for key, value in flags.items():
         if value is not None and value is not False:
             words.append(f"--{key}" if value is True else f"--{key} {shlex.quote(str(value))}")
-    settings = [*_kept_settings(search), *best.changes]
+    settings = [*_kept_settings(search, best), *best.changes]
     words += [f"--set {' '.join(map(shlex.quote, settings))}"] if settings else []
     return f"{program()} train {' '.join(words)}"
 
@@ -45,7 +46,8 @@ def recipe_text(search: Search, best: Candidate, epochs: int, result: VariantRes
     """Return a recipe, with comments that say where it is from, that trains a candidate.
 
     It has the settings of the search's recipe, of its `--set` and its options, those of the candidate and the longest
-    schedule, but none of the machine, and not those that chose the clips of the search.
+    schedule, but none of the machine, and not those that chose the clips of the search, unless early stopping needs
+    them.
 
     Args:
         search: the search.
@@ -55,7 +57,7 @@ def recipe_text(search: Search, best: Candidate, epochs: int, result: VariantRes
     """
     spec = search.spec
     values = _recipe_values(spec)
-    for setting in (*_kept_settings(search), *best.changes):  # in their order: one may empty a mapping
+    for setting in (*_kept_settings(search, best), *best.changes):  # in their order: one may empty a mapping
         _lay_over(values, override_layer([setting]).values, RunConfig)
     for key in _OF_TRAINING:
         if spec.flags.get(key) is not None:
@@ -63,16 +65,21 @@ def recipe_text(search: Search, best: Candidate, epochs: int, result: VariantRes
     values["epochs"] = search.lengths[-1]
     files = [f"--{name} FILE" for name in ("model", "dataset") if str(getattr(spec, name)).endswith(YAML_ENDINGS)]
     command = " ".join([f"{program()} train --config {RECIPE_FILE}", *files])
-    parts = ", ".join(search.parts)
+    parts, what = ", ".join(search.parts), "The best of" if best.values else "The recipe's own settings in"
     return (
-        f"# {command}\n#\n# The best of a search on {parts}: {METRIC.title} {result.together.text()} there, after "
+        f"# {command}\n#\n# {what} a search on {parts}: {METRIC.title} {result.together.text()} there, after "
         f"{counted(epochs, 'epoch')}. On the test part\n# of the data set it is not yet measured.\n{yaml_of(values)}"
     )
 
 
-def _kept_settings(search: Search) -> list[str]:
-    """Return the settings of all runs but those that decided on the clips of the search and on its lengths."""
-    return [text for text in search.spec.settings if not covers(_OF_THE_SEARCH, key_of(text))]
+def _kept_settings(search: Search, best: Candidate) -> list[str]:
+    """Return the settings of all runs but those that decided on the clips of the search and on its lengths.
+
+    Early stopping is part of how a candidate was trained, and needs clips that are held out.
+    """
+    config = next(iter(best.parts.values()))
+    dropped = _OF_THE_SEARCH if config.early_stopping.patience else (*OF_ALL, *_OF_THE_SEARCH)
+    return [text for text in search.spec.settings if not covers(dropped, key_of(text))]
 
 
 def _recipe_values(spec: SweepSpec) -> dict[str, Any]:

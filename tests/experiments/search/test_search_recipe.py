@@ -74,6 +74,31 @@ def test_the_command_trains_on_the_whole_training_part(search_plan: MakeSearch) 
     assert "--max_hours" not in words
 
 
+@pytest.mark.parametrize("where", ["--set", "recipe", "--search"])
+def test_the_best_of_a_search_with_early_stopping_can_be_trained(
+    search_plan: MakeSearch, tmp_path: Path, where: str
+) -> None:
+    own = tmp_path / "own.yaml"
+    own.write_text("early_stopping: {patience: 5}\n" if where == "recipe" else "momentum: 0.9\n")
+    settings = ["validation=split", "validation_fraction=0.2", "data.select.subjects=[1]", "epochs=9"]
+    settings += ["early_stopping.patience=5"] if where == "--set" else []
+    searched = ["early_stopping.patience=4,5"] if where == "--search" else ["learning_rate=0.02,0.4"]
+    search = search_plan(*searched, recipe=str(own), settings=settings)
+    best = search.candidates.first(1)[0]
+    path = tmp_path / "best.yaml"
+    path.write_text(recipe_text(search, best, 9, RESULT))
+    words = shlex.split(train_command(search, best))
+    texts = words[words.index("--set") + 1 :]
+    dataset = search.spec.dataset
+    for config in (
+        resolve(dataset=dataset, environment="local", recipe=str(path)),
+        resolve(model="nano_e", dataset=dataset, environment="local", recipe=str(own), overrides=texts),
+    ):
+        assert config.early_stopping == best.parts["xsub"].early_stopping and config.early_stopping.patience >= 4
+        assert (config.validation, config.validation_fraction) == ("split", 0.2)
+        assert not config.data.select.subjects, "all subjects are trained on"
+
+
 @pytest.mark.parametrize("recipe", ["", "nw_ucla"])
 def test_a_named_recipe_needs_no_file(search_plan: MakeSearch, recipe: str) -> None:
     search = search_plan(recipe=recipe, settings=["validation=split"])
