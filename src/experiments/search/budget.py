@@ -35,18 +35,18 @@ class Costs:
         seconds_per_epoch: of one run, with as many side by side as there are.
         side_by_side: how many runs are trained at the same time.
         parts: on how many parts of the data each candidate is trained.
-        done: by the length of the schedule the epochs that are trained already.
+        done: by the length of the schedule how many runs have ended already; a part of one for each that was begun.
     """
 
     seconds_per_epoch: float
     side_by_side: int
     parts: int
-    done: Mapping[int, int]
+    done: Mapping[int, float]
 
     def left_s(self, rung: Rung) -> float:
         """Return how long the runs of a stage that are not trained yet take in seconds."""
         runs = (rung.candidates + 1) * rung.seeds * self.parts
-        left = max(runs - self.done.get(rung.epochs, 0) / rung.epochs, 0.0)
+        left = max(runs - self.done.get(rung.epochs, 0.0), 0.0)
         return _MARGIN * math.ceil(left / self.side_by_side) * rung.epochs * self.seconds_per_epoch
 
 

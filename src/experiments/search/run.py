@@ -16,7 +16,7 @@ from ...utils.progress import SILENT, Progress
 from ..run import EndCallback
 from ..sweep.plan import BASELINE, SweepRun
 from ..sweep.results import DIVERGED, DONE, PENDING, STOPPED, Outcome, outcome_of
-from ..sweep.run import Job, epochs_done, epochs_of, refuse_other_settings, train_jobs
+from ..sweep.run import Job, epochs_of, refuse_other_settings, train_jobs
 from .budget import Costs, Rung, described, plan_rungs
 from .plan import Candidate, Search, refuse_unsuitable_clips
 from .results import Stage, Standing, read_stages, write_search
@@ -134,7 +134,7 @@ def _next_step(
         runs = search.plan(search.lengths[0], few, search.spec.seeds[:1]).runs
         waiting = [run for run in runs if (run.folder, run.seed) not in ended]
         return _Step(waiting[:jobs]) if waiting and left_s else None
-    done = {stage.epochs: epochs_done(stage.plan.runs) for stage in stages}
+    done = {stage.epochs: _runs_done(stage, ended) for stage in stages}
     costs = Costs(seconds, jobs, len(search.parts), done)
     rungs = _planned(search, costs, left_s)
     chosen: Sequence[Candidate] = search.candidates.first(rungs[0].candidates) if rungs else []
@@ -154,6 +154,14 @@ def _ended(stages: Sequence[Stage]) -> Iterator[_Tried]:
         for each in stage.outcomes:
             if each.measured or each.status == DIVERGED:
                 yield each.run.folder, each.run.seed
+
+
+def _runs_done(stage: Stage, ended: Collection[_Tried]) -> float:
+    """Return how many runs of a stage have ended, also early, and the finished share of those that are begun."""
+    begun = [each for each in stage.outcomes if each.status != PENDING]
+    return sum(
+        1.0 if (each.run.folder, each.run.seed) in ended else 1 - _epochs_left(each) / stage.epochs for each in begun
+    )
 
 
 def _planned(search: Search, costs: Costs, left_s: float) -> list[Rung]:
@@ -178,8 +186,9 @@ def _train(step: _Step, jobs: int, clock: _Clock, progress: Progress, on_end: En
     """
     began, hours = time.monotonic(), max(clock.left_s, _SHORTEST_S) / 3600  # 0 would be no limit
     runs = [replace(run, config=replace(run.config, max_hours=hours)) for run in step.runs]
-    done = [epochs_of(outcome_of(run)) for run in runs]
-    left_s = [(run.config.epochs - epochs) * step.seconds_per_epoch for run, epochs in zip(runs, done, strict=True)]
+    outcomes = [outcome_of(run) for run in runs]
+    done = [epochs_of(each) for each in outcomes]
+    left_s = [_epochs_left(each) * step.seconds_per_epoch for each in outcomes]
     todo = [Job(run, began, on_end, expected, step.reserved_s) for run, expected in zip(runs, left_s, strict=True)]
     total = sum(run.config.epochs for run in runs)
     with progress.task(f"schedules of {runs[0].config.epochs}", total, "epochs", before=sum(done)) as bar:
@@ -187,8 +196,16 @@ def _train(step: _Step, jobs: int, clock: _Clock, progress: Progress, on_end: En
             pass
 
 
+def _epochs_left(outcome: Outcome) -> int:
+    """Return how many epochs of a run are left; none if it is done, perhaps early, and only has to be evaluated."""
+    return 0 if outcome.status == DONE else outcome.run.config.epochs - epochs_of(outcome)
+
+
 def seconds_per_epoch(outcomes: Sequence[Outcome]) -> float | None:
-    """Return how long an epoch of one run takes in seconds on average; None if none was trained yet."""
+    """Return how long an epoch of one run takes in seconds on average; None if none was trained yet.
+
+    A run that early stopping ended counts with all epochs of its schedule, since others are expected to end early too.
+    """
     seconds = epochs = 0.0
     for each in outcomes:
         rows = _seconds_of_rows(each) if each.status in (STOPPED, DIVERGED) else []

@@ -6,19 +6,23 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
+from conftest import TINY
 from noted_progress import NotedProgress
 from search_probes import RATES, MakeSearch
 from sweep_probes import SweepTrainings
 
+from last.experiments.run import Result
 from last.experiments.search import run as search_module
 from last.experiments.search.plan import Search
 from last.experiments.search.run import run_search, seconds_per_epoch
+from last.experiments.sweep import run as sweep
 from last.experiments.sweep.results import Outcome, outcome_of
 from last.experiments.sweep.run import Job
 from last.runs.history import find_runs
 from last.runtime.stop_requests import Stop
 from last.settings.run import RunConfig
 from last.utils.errors import TrainingDiverged, UserError
+from last.utils.files import write_text
 
 
 def trained(trainings: SweepTrainings) -> list[tuple[str, int, int]]:
@@ -154,6 +158,24 @@ def test_a_candidate_that_diverges_is_not_trained_further_and_comes_last(
     last = [each.variant for each in standing.stages[0].ordered][-len(diverged) :]
     assert set(last) == diverged
     assert not diverged & {name for name, epochs, _ in trained(passing_time) if epochs > 1}
+
+
+@pytest.mark.parametrize("diverges", [False, True])
+def test_runs_that_ended_early_leave_their_time_to_further_candidates(
+    search_plan: MakeSearch, passing_time: SweepTrainings, monkeypatch: pytest.MonkeyPatch, *, diverges: bool
+) -> None:
+    def early(config: RunConfig, *arguments: Any, **options: Any) -> Result:
+        result = passing_time.train(config, *arguments, **options)
+        write_text(result.run.logbook, "{}\n" * (config.epochs // 3))
+        return result
+
+    passing_time.seconds = lambda config: 20.0 * config.epochs
+    if diverges:
+        passing_time.fails = lambda config: TrainingDiverged("diverged") if config.learning_rate > 0.1 else None
+    monkeypatch.setattr(sweep, "train", early)
+    search = search_plan(settings=[*TINY, "validation=split", "epochs=27"], budget_hours=0.5)
+    standing = run_search(search, 1)
+    assert 0.9 * 1800 < standing.spent_s <= 1800
 
 
 def test_a_search_of_which_all_runs_diverge_says_so(search_plan: MakeSearch, passing_time: SweepTrainings) -> None:
