@@ -38,7 +38,7 @@ from ..tasks.recipe import TaskRecipe, get_recipe
 from ..training.epoch_report import refuse_no_result
 from ..training.trainer import Trainer
 from ..utils.config import to_yaml
-from ..utils.errors import TrainingDiverged, UserError, is_out_of_memory
+from ..utils.errors import TimeIsOver, TimeIsOverElsewhere, TrainingDiverged, UserError, is_out_of_memory
 from ..utils.files import write_json, write_text
 from ..utils.numbers import counted
 from ..utils.progress import SILENT, Progress
@@ -59,7 +59,8 @@ class Result:
     Attributes:
         run: its folder.
         summary: the content of `summary.json`; empty for an unfinished run.
-        stopped: why the run stopped early, if it did: a time limit or a signal. Its state is saved.
+        stopped: why the run stopped early, if it did: a time limit or a signal. Its state is saved. Of the last run of
+            a series, also why the series stopped after it.
     """
 
     run: RunFolder
@@ -93,6 +94,7 @@ def train(
 
     Raises:
         UserError: the data are missing, the configuration does not fit them or the run, or a file cannot be written.
+        TimeIsOver: `max_hours` passed before the first step.
         TrainingDiverged: losses, gradients or scores are not finite.
         KeyboardInterrupt: a signal arrived before the first step, or a second one before the state was saved.
     """
@@ -343,15 +345,10 @@ def _refuse_uneven_batch(batch_size: int, world: World) -> None:
 
 def _refuse_expired_time(watch: StopWatch, world: World) -> None:
     """Refuse to start, before anything is written, if the time limit has passed; the first process decides."""
-
-    def refuse() -> None:
-        if watch.is_over:
-            raise UserError(
-                f"max_hours {watch.max_hours:g} passed before the first step. Give the run more time; nothing was "
-                "changed."
-            )
-
-    world.agree(refuse)
+    if world.broadcast(lambda: b"over" if watch.is_over else b""):
+        raise (TimeIsOver if world.is_first else TimeIsOverElsewhere)(
+            f"max_hours {watch.max_hours:g} passed before the first step. Give the run more time; nothing was changed."
+        )
 
 
 def _new_run(output_root: str, locks: ExitStack) -> bytes:

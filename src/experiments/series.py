@@ -3,17 +3,18 @@
 import logging
 import time
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ..runs.resume import covers
-from ..runtime.distributed import device_index, joined
+from ..runtime.distributed import World, device_index, joined
 from ..runtime.precision import choose_device
+from ..runtime.stop_requests import Stop, StopWatch
 from ..settings.run import RunConfig
 from ..tasks.measures import CLASSIFICATION
 from ..utils.dotted_keys import flatten, mappings_of_names
-from ..utils.errors import UserError
+from ..utils.errors import TimeIsOver, UserError
 from ..utils.files import write_json
 from ..utils.progress import SILENT, Progress
 from ..utils.spread import MeanDeviation
@@ -44,27 +45,44 @@ def train_series(
     """Train one run after the other, and return the results, which are also written to `file`.
 
     With `resume="auto"` finished runs are skipped and an interrupted one is resumed. A run that stops early ends the
-    series, and `max_hours` limits the whole series. `explicit_keys` and `on_end` are passed to `train`.
+    series. `max_hours` limits the whole series, also between two runs: the last result then says so. `explicit_keys`
+    and `on_end` are passed to `train`.
 
     Raises:
         UserError: what `train` refuses.
         TrainingDiverged: a run diverged.
     """
     first, started_at = runs[0].config, time.monotonic()
+    watch = StopWatch(first.max_hours, started_at)
     results: list[Result] = []
     # One process group for all runs: `torchrun` allows only one rendezvous.
     with joined(choose_device(first.device, device_index()), first.distributed.timeout_minutes) as world:
         for number, run in enumerate(runs, start=1):
+            if results and world.broadcast(lambda: b"over" if watch.is_over else b""):
+                return _out_of_time(results, run, world)
             if world.is_first:
                 _log.info(f"{run.name}, run {number} of {len(runs)}.")
-            results.append(
-                train(run.config, resume, progress, explicit_keys=explicit_keys, started_at=started_at, on_end=on_end)
-            )
-            if results[-1].stopped is not None:
+            try:
+                result = train(
+                    run.config, resume, progress, explicit_keys=explicit_keys, started_at=started_at, on_end=on_end
+                )
+            except TimeIsOver:  # while its data were prepared
+                if not results:
+                    raise
+                return _out_of_time(results, run, world)
+            results.append(result)
+            if result.stopped is not None:
                 break
             if world.is_first:
                 write_json(file, _aggregate(results))
     return results
+
+
+def _out_of_time(results: Sequence[Result], following: PlannedRun, world: World) -> list[Result]:
+    """Return the results of a series whose time was over before the `following` run; the last one says so."""
+    if world.is_first:
+        _log.info(f"The series stopped before {following.name}: {Stop.TIME.value}.")
+    return [*results[:-1], replace(results[-1], stopped=Stop.TIME)]
 
 
 def refuse_series(option: str, resume: str, seeds: Sequence[int]) -> None:

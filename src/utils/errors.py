@@ -28,6 +28,14 @@ class ReportedElsewhere(UserError):
     """The error of the first process, raised in the others and not printed again."""
 
 
+class TimeIsOver(UserError):
+    """The time limit passed before the first step of a run, of which nothing was written."""
+
+
+class TimeIsOverElsewhere(TimeIsOver, ReportedElsewhere):
+    """The same in all processes but the first."""
+
+
 class TrainingDiverged(RuntimeError):
     """Training diverged: its values are not finite (exit code 3)."""
 

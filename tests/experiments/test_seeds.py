@@ -10,10 +10,10 @@ from last.experiments import series
 from last.experiments.run import Result
 from last.experiments.seeds import train_seeds
 from last.runs.folder import RunFolder
-from last.runtime.stop_requests import Stop
+from last.runtime.stop_requests import Stop, StopWatch
 from last.settings.run import RunConfig
 from last.tasks.measures import CLASSIFICATION
-from last.utils.errors import UserError
+from last.utils.errors import TimeIsOver, UserError
 
 MakeConfig = Callable[..., RunConfig]
 
@@ -48,6 +48,30 @@ def test_time_is_that_of_the_whole_series(tiny_config: MakeConfig, monkeypatch: 
     assert [seed for seed, _ in started] == [1, 2], "what follows a run that stopped is not begun"
     assert len({started_at for _, started_at in started}) == 1
     assert results[-1].stopped is Stop.TIME
+
+
+@pytest.mark.parametrize("preparing", [False, True])
+def test_a_series_whose_time_ends_between_two_runs_stops_and_keeps_the_finished_ones(
+    tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch, *, preparing: bool
+) -> None:
+    begun: list[int] = []
+
+    def train(config: RunConfig, *_: object, **__: object) -> Result:
+        begun.append(config.seed)
+        if config.seed == 2:
+            raise TimeIsOver("while its data were prepared")
+        monkeypatch.setattr(StopWatch, "is_over", not preparing)  # as while its pictures are drawn
+        return Result(RunFolder(Path()), {"seed": config.seed, **dict.fromkeys(CLASSIFICATION.figures(), 1.0)})
+
+    monkeypatch.setattr(series, "train", train)
+    results, file = train_seeds(tiny_config("max_hours=1"), [1, 2, 3])
+    assert begun == ([1, 2] if preparing else [1])
+    assert [each.summary["seed"] for each in results] == [1]
+    assert results[-1].stopped is Stop.TIME
+    assert file.exists()
+    begun.clear()
+    with pytest.raises(TimeIsOver):
+        train_seeds(tiny_config("max_hours=1"), [2, 3])
 
 
 @pytest.mark.parametrize(
