@@ -12,6 +12,7 @@ from ..utils.errors import UserError
 from ..utils.progress import SILENT, Progress
 from . import run as experiment
 from .config import resolve
+from .folds import with_split
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,8 @@ def train(
         config: a recipe: the path of a YAML file, or a name in `configs/training`.
         resume: the folder or a checkpoint of a run to resume; `auto` for the newest matching one.
         progress: the progress display; none by default.
-        settings: values by dotted key, such as `{"data.augment.mirror_probability": 0.5}`; None for null.
+        settings: values by dotted key, such as `{"data.augment.mirror_probability": 0.5}` or
+            `{"data.split": "own.txt"}`; None for null.
         keys: values by key, such as `epochs=20`, `learning_rate=0.05`, `data_root="data"`.
 
     Raises:
@@ -74,7 +76,7 @@ def train(
     nulls = [f"{key}=null" for key, value in settings.items() if value is None]  # a flag of None is not given
     flags = {key: _plain(value) for key, value in {**keys, **settings}.items()}
     resolved = resolve(model=str(model), dataset=str(dataset), recipe=str(config), overrides=nulls, flags=flags)
-    result = experiment.train(resolved, str(resume), progress, explicit_keys=[*flags])
+    result = experiment.train(with_split(resolved, None), str(resume), progress, explicit_keys=[*flags])
     if result.stopped is not None:
         result.stopped.raise_signal()
     return TrainedRun(result.run.path, result.summary)

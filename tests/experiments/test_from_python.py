@@ -6,6 +6,8 @@ import pytest
 from conftest import TINY
 
 import last
+from last.data.store.protocols import split
+from last.data.store.reader import open_store
 from last.experiments.run import Result
 from last.runs.folder import RunFolder
 from last.settings.run import RunConfig
@@ -65,6 +67,17 @@ def test_paths_are_settings_like_their_texts(data_yaml: Path, tmp_path: Path, se
         assert config.output_root == str(tmp_path / "runs")
         assert {str(tmp_path / "one"), str(tmp_path / "two")} <= set(config.input_roots)
     assert len(seen) == 2
+
+
+def test_a_split_file_is_a_split_like_a_protocol(data_yaml: Path, tmp_path: Path, seen: list[RunConfig]) -> None:
+    path, root = tmp_path / "own.txt", data_yaml.parent / "data"
+    names = open_store(root / "tiny").clips["name"].tolist()
+    path.write_text("\n".join(["train:", *names[:16], "test:", *names[16:]]))
+    last.train("nano_e", data_yaml, data_root=root, settings={"data.split": path})
+    (config,) = seen
+    assert config.data.split in config.data.protocols
+    clips = open_store(root / "tiny").clips
+    assert set(clips["name"][split(clips, config.data).test].tolist()) == set(names[16:])
 
 
 def test_none_and_an_empty_mapping_are_settings_like_any_other(
