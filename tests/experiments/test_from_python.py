@@ -10,6 +10,7 @@ from last.data.store.protocols import split
 from last.data.store.reader import open_store
 from last.experiments.run import Result
 from last.runs.folder import RunFolder
+from last.runtime.stop_requests import Stop
 from last.settings.run import RunConfig
 from last.utils.errors import UserError
 
@@ -28,8 +29,25 @@ def test_a_model_is_trained_loaded_and_resumed(data_yaml: Path, tmp_path: Path) 
     assert run.path.parent == tmp_path and run.checkpoint.exists() and run.best_checkpoint.exists()
     assert run.summary["seed"] == 3 and 0 <= run.summary["final_top1"] <= 100
     assert run.load().facts.classes == ("rise", "fall", "still")
-    again = last.train(config=run.path / "config.yaml", resume=run.path)
-    assert again.path == run.path
+    assert run.finished
+    for given in ({"resume": run.path}, {"resume": "latest", "output_root": tmp_path}, {"resume": run.checkpoint}):
+        assert last.train(**given).path == run.path
+    longer = last.train(resume=run.path, epochs=3)
+    assert longer.path == run.path
+    assert len((run.path / "metrics.jsonl").read_text().splitlines()) == 3
+
+
+def test_a_run_that_the_time_stopped_says_so_instead_of_having_no_figures(
+    data_yaml: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopped = Result(RunFolder(tmp_path / "run"), {}, Stop.TIME)
+    monkeypatch.setattr("last.experiments.run.train", lambda *_, **__: stopped)
+    run = last.train("nano_e", data_yaml, max_hours=1)
+    assert not run.finished and run.path == tmp_path / "run"
+    with pytest.raises(
+        UserError, match=r"is not finished: its time is over\. To resume it: last\.train\(resume='.*run'"
+    ):
+        run.summary["final_top1"]
 
 
 @pytest.mark.parametrize(
