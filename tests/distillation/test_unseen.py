@@ -2,10 +2,12 @@
 
 import json
 import logging
+import shlex
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -146,8 +148,45 @@ def test_teachers_without_folds_are_refused_with_the_command_that_trains_folds(
 
 def test_a_teacher_trained_on_test_clips_is_refused(tiny_config: MakeConfig) -> None:
     knowing = experiment.train(with_split(tiny_config("epochs=1"), FoldChoice("file", 2, 1))).run.last
-    with pytest.raises(UserError, match=r"of the 12 clips that test the student .* --set data.select.subjects=\[1\]"):
+    with pytest.raises(UserError, match="of the 12 clips that test the student") as refused:
         student(tiny_config(taught_by(knowing), UNSEEN))
+    assert "--split_by file --folds 2 --set data.select.subjects=[1]" in str(refused.value)
+
+
+def test_the_teachers_of_the_suggested_command_can_teach(
+    tiny_config: MakeConfig, tmp_path: Path, cli: Callable[..., Any]
+) -> None:
+    """The student's split is a fold, whose other folds are trained on its test clips."""
+    config = with_split(tiny_config("epochs=1"), FoldChoice("subject", 2, 1))
+    known = experiment.train(config).run.last
+    how = replace(config.distillation, teachers=[str(known)], unseen_only=True)
+    with pytest.raises(UserError, match="12 training clips, 12") as refused:
+        student(replace(config, distillation=how))
+    command = str(refused.value).splitlines()[-1]
+    assert command.endswith("--split_by file --folds 5 --set data.select.subjects=[2]")
+    teachers = tmp_path / "teachers"
+    assert cli(*shlex.split(command[command.index(" train ") :]), "--output_root", teachers).code == 0
+    found = [str(path) for path in sorted(teachers.glob("run-*/checkpoints/last.pth"))]
+    task, _ = student(replace(config, distillation=replace(how, teachers=found)))
+    assert sum(task.unseen.counts) == 12
+
+
+def test_a_protocol_whose_training_clips_no_setting_selects_needs_text_files(
+    tiny_config: MakeConfig, teacher: Path
+) -> None:
+    config = with_split(tiny_config("epochs=1", taught_by(teacher), UNSEEN), FoldChoice("file", 2, 1))
+    with pytest.raises(UserError, match="No command divides the training clips of file_fold1of2 alone") as refused:
+        student(config)
+    assert "--folds" not in str(refused.value) and "--split FILE.txt" in str(refused.value)
+
+
+def test_the_missing_teachers_of_a_lost_run_are_trained_with_its_selection(
+    tiny_config: MakeConfig, folds: list[Path], tmp_path: Path
+) -> None:
+    alone = changed_copy(folds[0], tmp_path / "alone.pth")  # without the config.yaml of its run
+    with pytest.raises(UserError, match="12 training clips, 8") as refused:
+        student(tiny_config(taught_by(alone), UNSEEN))
+    assert "--dataset tiny --split_by file --folds 3 --set data.select.subjects=[1]" in str(refused.value)
 
 
 def test_held_out_clips_count_as_unseen(tiny_config: MakeConfig) -> None:
