@@ -26,7 +26,11 @@ class Annealing:
     epochs: int = 1
 
     def strength(self, epoch: int) -> float:
-        """Return the strength in an epoch, counted from 0: 1 at first, 0 in the last epoch."""
+        """Return the strength in an epoch, counted from 0: 1 before the `share` in which it falls, 0 in the last epoch.
+
+        The first epoch of that share already has less than 1, and so has, with a share of 1, the first of all. A
+        training of one epoch has no augmentation, whatever the share, unless it is 0.
+        """
         if not self.share:
             return 1.0
         falling = max(1, round(self.share * self.epochs))

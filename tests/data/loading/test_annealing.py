@@ -32,6 +32,7 @@ def test_the_strength_falls_over_the_last_share_of_the_epochs_and_is_none_in_the
     assert strengths(0.4, 10) == [1.0] * 6 + [0.75, 0.5, 0.25, 0.0]
     assert strengths(1.0, 5) == [0.8, 0.6, 0.4, 0.2, 0.0]
     assert strengths(0.01, 4) == [1.0, 1.0, 1.0, 0.0]
+    assert strengths(0.01, 1) == strengths(1.0, 1) == [0.0], "the only epoch is the last one"
     assert strengths(0.0, 3) == [1.0, 1.0, 1.0]
 
 
