@@ -1,15 +1,9 @@
-"""The results of a sweep, read from its run folders: means, spread, and paired differences with intervals.
-
-Legend: S seeds, N clips.
-"""
+"""The results of a sweep, read from its run folders: means, spread, and paired differences with intervals."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from ...evaluation.intervals import LEVEL
 from ...evaluation.paired import Difference, paired_difference
@@ -140,7 +134,7 @@ def compare(plan: SweepPlan, outcomes: Sequence[Outcome]) -> list[VariantResult]
     """Return the results of all variants, the baseline first.
 
     Raises:
-        UserError: the predictions of a run cannot be read.
+        UserError: the predictions of a run cannot be read, or two trainings were tested on different clips.
     """
     done = {(each.run.variant, each.run.part, each.run.seed): each for each in outcomes if each.measured}
     correct = {key: read_recognised(each.predictions) for key, each in done.items()}
@@ -176,35 +170,14 @@ def _variant_result(
 
 def _difference(plan: SweepPlan, variant: str, correct: Mapping[_Key, _Correct]) -> Difference | None:
     """Return the difference between a variant and the baseline on the same parts, seeds and clips."""
-    found: list[tuple[NDArray[np.bool_], NDArray[np.bool_]]] = []
+    found = []
     for part in plan.parts:
-        seeds = [
-            seed for seed in plan.spec.seeds if (variant, part, seed) in correct and (BASELINE, part, seed) in correct
-        ]
-        tested = {seed: tuple(correct[BASELINE, part, seed]) for seed in seeds}
-        # Held-out training clips differ from seed to seed; then each seed counts as a part of its own.
-        groups = [seeds] if len(set(tested.values())) == 1 else [[seed] for seed in seeds]
-        found += [
-            (_rows(variant, part, group, tested, correct), _rows(BASELINE, part, group, tested, correct))
-            for group in groups
-            if group
-        ]
+        pairs = [(correct.get((variant, part, seed)), correct.get((BASELINE, part, seed))) for seed in plan.spec.seeds]
+        both = [(mine, own) for mine, own in pairs if mine is not None and own is not None]
+        if any(mine.keys() != own.keys() for mine, own in both):
+            raise UserError(f"{variant} on {part} was tested on other clips than the baseline. Evaluate both again.")
+        found += [both] if both else []
     return paired_difference(found) if found else None
-
-
-def _rows(
-    variant: str,
-    part: str,
-    seeds: Sequence[int],
-    tested: Mapping[int, Sequence[str]],
-    correct: Mapping[_Key, _Correct],
-) -> NDArray[np.bool_]:
-    """Return which clips a variant recognised with each seed, (S, N), in the order of `tested`."""
-    names = tested[seeds[0]]
-    rows = [correct[variant, part, seed] for seed in seeds]
-    if any(row.keys() != set(names) for row in rows):
-        raise UserError(f"{variant} on {part} was tested on other clips than the baseline. Evaluate both again.")
-    return np.array([[row[name] for name in names] for row in rows], np.bool_)
 
 
 # --- as a table, and as files
@@ -251,13 +224,15 @@ def notes(plan: SweepPlan, results: Sequence[VariantResult]) -> list[str]:
         text.append("An interval without width says nothing: the trainings differ on all clips alike, or on none.")
     if len(plan.parts) > 1:
         text.append(
-            "All parts: every clip counts the same, and so it does in the differences; mean of parts: every part does, "
-            "as results on folds are usually reported."
+            "All parts: every clip counts the same in each part that tests it, and so it does in the differences; mean "
+            "of parts: every part does, as results on folds are usually reported."
         )
     if least := max((each.resolution for each in found), default=0.0):
         text.append(f"Differences below about {least:.1f} points cannot be told from none by these runs.")
     if seeds == 1 and found:
         text.append("One seed: the intervals lack the noise of training. Confirm a result with --seeds 0,1,2.")
+    elif lacking := [each.variant for each in results if each.difference is not None and each.difference.seeds == 1]:
+        text.append(f"Of one seed so far, so that the interval lacks the noise of training: {', '.join(lacking)}.")
     if len(found) > 1:
         chance = 1 - LEVEL ** len(found)
         text.append(

@@ -81,16 +81,40 @@ def test_the_notes_say_what_the_runs_cannot_tell(sweep_plan: MakeSweep, sweep_tr
     assert "xsub is the protocol on which results of this data set are reported" in text
 
 
-def test_held_out_clips_that_differ_from_seed_to_seed_are_compared_seed_by_seed(
+def test_seeds_are_drawn_also_where_their_held_out_clips_differ(
     sweep_plan: MakeSweep, sweep_trainings: SweepTrainings
 ) -> None:
+    sweep_trainings.recognised = lambda config: range(9 * config.seed if "slow" in config.output_root else 5)
     plan = sweep_plan(seeds=[0, 1])
     outcomes = run_sweep(plan, 1)
     for each in outcomes[2:]:
         each.predictions.write_text(each.predictions.read_text().replace("clip", "other"))
-    _, slow = compare(plan, read_outcomes(plan))
-    assert slow.difference is not None
-    assert (slow.difference.clips, slow.difference.seeds) == (20, 1)
+    results = compare(plan, read_outcomes(plan))
+    difference = results[1].difference
+    assert difference is not None
+    assert (difference.clips, difference.seeds) == (20, 2)
+    assert difference.low < -40
+    assert difference.high > 30, "the seeds differ by -50 and +40"
+    assert "over clips and seeds" in " ".join(notes(plan, results))
+
+
+def test_an_interval_that_is_still_of_one_seed_is_named(sweep_plan: MakeSweep, sweep_trainings: SweepTrainings) -> None:
+    sweep_trainings.fails = lambda config: (
+        UserError("no") if config.seed == 1 and "slow" in config.output_root else None
+    )
+    plan = sweep_plan(seeds=[0, 1], variants={**SLOW, "long": ["epochs=2"]})
+    text = " ".join(notes(plan, compare(plan, run_sweep(plan, 1))))
+    assert "Of one seed so far, so that the interval lacks the noise of training: slow." in text
+
+
+def test_clips_that_several_parts_test_are_compared_once(
+    sweep_plan: MakeSweep, sweep_trainings: SweepTrainings
+) -> None:
+    sweep_trainings.recognised = lambda config: range(8 if "slow" in config.output_root else 5)
+    once, twice = sweep_plan(name="once"), sweep_plan(name="twice", folds=FoldChoice("file", 2))
+    (_, alone), (_, of_two) = (compare(plan, run_sweep(plan, 1)) for plan in (once, twice))
+    assert alone.difference is not None
+    assert alone.difference == of_two.difference
 
 
 def test_with_held_out_clips_the_means_are_of_these_and_not_of_the_test_part(
