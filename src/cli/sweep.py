@@ -134,7 +134,17 @@ def _spec(arguments: argparse.Namespace, jobs: int) -> "SweepSpec":
 def _show(plan: "SweepPlan", outcomes: "list[Outcome]", drawing: bool) -> None:
     """Print and draw the results of all variants."""
     from ..experiments.sweep.figure import draw_sweep
-    from ..experiments.sweep.results import DIVERGED, FAILED, PENDING, STOPPED, columns, compare, notes, row
+    from ..experiments.sweep.results import (
+        DIVERGED,
+        FAILED,
+        PENDING,
+        STOPPED,
+        columns,
+        compare,
+        compared_clips,
+        notes,
+        row,
+    )
 
     results = compare(plan, outcomes)
     title = plan.runs[0].config.title
@@ -148,6 +158,6 @@ def _show(plan: "SweepPlan", outcomes: "list[Outcome]", drawing: bool) -> None:
         say(f"{left} of {len(outcomes)} runs are not finished. To resume: the same command")
     if drawing and any(each.difference is not None for each in results):
         picture: Path = plan.folder / "sweep.png"
-        draw_sweep(results, title, picture)
+        draw_sweep(results, title, compared_clips(plan), picture)
         say(f"The picture is in {picture}")
     say(f"The table is in {plan.folder / 'sweep.md'} and, with all figures, in sweep.json beside it")

@@ -6,8 +6,7 @@ from pathlib import Path
 from ...evaluation.intervals import LEVEL
 from ...evaluation.paired import BETTER, WORSE
 from ...plots import figures
-from ...tasks.measures import CLASSIFICATION
-from .results import VariantResult
+from .results import METRIC, VariantResult
 
 _COLOURS = {BETTER: "#0b69a3", WORSE: "#d9480f"}
 _UNDECIDED = "#7b8794"
@@ -16,8 +15,14 @@ _MARGIN_SHARE = 0.05
 _LEAST_SPAN = 2.0  # points: the range is wide enough that a fraction of a point looks small
 
 
-def draw_sweep(results: Sequence[VariantResult], title: str, path: Path) -> None:
+def draw_sweep(results: Sequence[VariantResult], title: str, clips: str, path: Path) -> None:
     """Draw a PNG with one line per variant that has a difference; nothing if there is none.
+
+    Args:
+        results: those of all variants.
+        title: of the picture.
+        clips: by which clips the variants are compared, for the label of the axis.
+        path: the PNG.
 
     Raises:
         UserError: matplotlib cannot be imported, or the file cannot be written.
@@ -42,7 +47,7 @@ def draw_sweep(results: Sequence[VariantResult], title: str, path: Path) -> None
             )
         axes.axvline(0.0, color=figures.LINE, linewidth=1.0, zorder=0)
         figures.write_title(axes, title, f"difference from the baseline, with {LEVEL:.0%} intervals")
-        axes.set_xlabel(f"test {CLASSIFICATION.primary_metric.title}, percentage points")
+        axes.set_xlabel(f"{METRIC.title} on {clips}, percentage points")
         axes.set_yticks(range(len(shown)), [figures.shortened(name) for name, _ in shown])
         axes.tick_params(axis="y", length=0)
         axes.grid(axis="x", color=figures.LINE, linewidth=0.6, alpha=0.7)
