@@ -29,6 +29,7 @@ from ..formats.tracks import Detection, build_tracked_clip
 
 _PREDICTED = 1
 _HALF_A_PIXEL_BEFORE = 1.1  # older formats count from the corner of a pixel, not from its centre
+_POINT = ("x", "y", "visible", "score")
 _INSTANCE = ("instance_type", "skeleton", "track", "from_predicted", "point_id_start", "point_id_end")
 
 Frames = Sequence[Sequence[Detection]]
@@ -166,13 +167,13 @@ def _points(file: Hdf5File, path: str) -> Floats:
     if path not in file:
         return np.zeros((0, 3))
     table = file.array(path)
-    fields = table.dtype.names or ()
+    fields = [field for field in _POINT if field in (table.dtype.names or ())]
     if not {"x", "y", "visible"} <= set(fields):
         raise BadClip(file.name, 0, f"`{path}` has no x, y and visible")
+    if table.ndim != 1 or any(table.dtype[field].kind not in "fiub" for field in fields):
+        raise BadClip(file.name, 0, f"`{path}` is no list of points with a number in each field")
     scores = table["score"] if "score" in fields else np.full(len(table), np.nan)
     found = np.stack([np.asarray(column, np.float64) for column in (table["x"], table["y"], scores)], axis=-1)
-    if found.ndim != 2:
-        raise BadClip(file.name, 0, f"`{path}` is no list of points")
     found[~np.asarray(table["visible"], bool), :2] = np.nan
     if file.number("metadata", "format_id") < _HALF_A_PIXEL_BEFORE:
         found[:, :2] -= 0.5

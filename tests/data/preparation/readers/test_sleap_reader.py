@@ -100,6 +100,7 @@ def test_a_file_without_a_body_is_dropped(tmp_path: Path) -> None:
             read(tmp_path, data)
 
 
+POINT = [("x", "<f8"), ("y", "<f8"), ("visible", "?")]
 LABELS, ANALYSIS = sleap_labels(POINTS, NAMES), sleap_analysis(POINTS, NAMES)
 
 
@@ -120,6 +121,12 @@ LABELS, ANALYSIS = sleap_labels(POINTS, NAMES), sleap_analysis(POINTS, NAMES)
         (changed(LABELS, lambda file: file["frames"].__setitem__(0, (0, 0, 0, 0, 99))), "instances 0 to 99 of 4"),
         (changed(LABELS, lambda file: file["frames"].__setitem__(0, (0, 0, 1 << 40, 0, 1))), "or more than"),
         (changed(LABELS, replaced("pred_points", np.ones(3))), "`pred_points` has no x, y and visible"),
+        (changed(LABELS, replaced("pred_points", np.zeros(2, [("x", "S3"), ("y", "<f8"), ("visible", "?")]))),
+         "`pred_points` is no list of points with a number"),
+        (changed(LABELS, replaced("points", np.zeros(2, [*POINT, ("score", "S3")]))), "`points` is no list of points"),
+        (changed(LABELS, replaced("points", np.zeros(2, [*POINT[:2], ("visible", "<f8", 2)]))), "is no list of points"),
+        (changed(LABELS, replaced("points", np.zeros((), POINT))), "`points` is no list of points"),
+        (changed(LABELS, replaced("points", np.zeros((2, 2), POINT))), "`points` is no list of points"),
         (changed(LABELS, replaced("pred_points", h5py.ExternalLink("/etc/passwd", "/x"))), "points .* of 0, not one"),
         (changed(ANALYSIS, replaced("tracks", h5py.SoftLink("/point_scores"))), "is no file of SLEAP"),
         (changed(ANALYSIS, lambda file: file.create_group("df_with_missing")),
