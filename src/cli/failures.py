@@ -21,7 +21,7 @@ from ..utils.errors import (
     is_unsupported_gpu,
 )
 from ..utils.extras import extra_of, fault_of, repair_command
-from ..utils.files import reason
+from ..utils.files import is_resolvable, reason
 from ..utils.foreign_text import harmless
 from ..utils.plug_in_files import plug_in_at_fault
 from ..utils.program import install_command
@@ -122,8 +122,8 @@ def _message(error: BaseException) -> str:
             f"The package {package} is installed, but cannot be imported ({fault_of(error)}). Install it again with: "
             f"{repair_command(package)}"
         )
-    if isinstance(error, OSError) and (error.filename or reason(error)):
-        return f"{error.filename or 'A file'}: {reason(error) or error.strerror}."
+    if isinstance(error, OSError) and (error.filename or is_resolvable(error)):
+        return f"{error.filename or 'A file'}: {reason(error)}."
     if isinstance(error, ModuleNotFoundError) and (wanted := _distribution_with(error.name or "")):
         return f"The package {error.name} is missing. Install it with: {install_command(wanted)}"
     if is_out_of_memory(error):

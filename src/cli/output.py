@@ -103,9 +103,7 @@ def reader_left(problem: OSError | ValueError | None) -> bool:
 
 def reason_for(problem: OSError | ValueError) -> str:
     """Return why output was dropped."""
-    if not isinstance(problem, OSError):
-        return str(problem)
-    return reason(problem) or problem.strerror or str(problem)
+    return reason(problem) if isinstance(problem, OSError) else str(problem)
 
 
 def _redirect_closed_descriptors() -> None:

@@ -159,7 +159,7 @@ def remove(items: Iterable[Removable], output_root: Path) -> Iterator[tuple[Remo
         except UserError as error:
             problem = str(error)
         except OSError as error:
-            problem = _words(error)
+            problem = reason(error)
         yield item, problem
 
 
@@ -289,7 +289,7 @@ def _unknown_names(folder: Path, is_known: Callable[[str], bool]) -> str:
     except FileNotFoundError:
         return ""
     except OSError as error:
-        return f"it cannot be read: {_words(error)}"
+        return f"it cannot be read: {reason(error)}"
     more = f" and {len(others) - 1} more" if len(others) > 1 else ""
     return f"it holds {others[0]}{more}, which is not a part of it" if others else ""
 
@@ -304,10 +304,6 @@ def _teachers_of(run: RunFolder) -> list[Path]:
 
 
 # --- files and folders
-
-
-def _words(error: OSError) -> str:
-    return reason(error) or error.strerror or str(error)
 
 
 def _is_within(path: Path, folder: Path) -> bool:

@@ -31,8 +31,13 @@ _PIECE_BYTES = 1 << 20
 
 
 def reason(error: OSError) -> str:
-    """Return the cause of an error in plain words, if a user can resolve it; else an empty string."""
-    return _REASONS.get(error.errno or 0, "")
+    """Return the cause of an error: in plain words if a user can resolve it, else as the system gives it."""
+    return _REASONS.get(error.errno or 0, "") or error.strerror or str(error)
+
+
+def is_resolvable(error: OSError) -> bool:
+    """Return whether the cause of an error is one that a user can resolve, such as a full disk."""
+    return error.errno in _REASONS
 
 
 def write_error(path: Path, error: OSError) -> Unwritable:
@@ -43,15 +48,15 @@ def write_error(path: Path, error: OSError) -> Unwritable:
 
 def copy_error(path: Path, error: OSError) -> UserError:
     """Return the user error for a file or a folder that cannot be read for a copy."""
-    why = reason(error) or error.strerror or error
     return UserError(
-        f"Cannot read {path} for copying: {why}. Check its permissions, or copy the folder yourself without this file."
+        f"Cannot read {path} for copying: {reason(error)}. Check its permissions, or copy the folder yourself without "
+        "this file."
     )
 
 
 def failure(path: Path, error: OSError) -> str:
     """Return a sentence with the file that could not be written and the reason."""
-    return f"Cannot write {path}: {reason(error) or error.strerror or error}."
+    return f"Cannot write {path}: {reason(error)}."
 
 
 @contextmanager

@@ -23,6 +23,7 @@ from last.utils.files import (
     make_folder,
     read_json,
     read_whole,
+    reason,
     refuse_unwritable,
     write_csv,
     write_error,
@@ -133,6 +134,11 @@ def test_a_folder_that_exists_is_no_obstacle(tmp_path: Path) -> None:
 )
 def test_the_cause_of_a_failed_write_is_reported_in_plain_words(number: int, cause: str) -> None:
     assert cause in str(write_error(Path("runs"), OSError(number, "Input/output error")))
+
+
+@pytest.mark.parametrize("error", [OSError(errno.EIO, "Input/output error"), OSError("it is no file")])
+def test_every_error_has_a_reason(error: OSError) -> None:
+    assert reason(error) in ("Input/output error", "it is no file")
 
 
 @pytest.mark.parametrize(("number", "advises"), [(errno.ENOSPC, True), (errno.EDQUOT, True), (errno.EROFS, False)])

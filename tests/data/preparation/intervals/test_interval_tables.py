@@ -277,6 +277,14 @@ def test_text_in_another_encoding_and_missing_files_are_refused(tmp_path: Path) 
         find_tables(tmp_path / "empty")
 
 
+def test_a_table_that_is_gone_or_no_file_is_refused_with_the_reason(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"a.csv: No such file or directory\.$"):
+        read_tables([tmp_path / "a.csv"], [])
+    (tmp_path / "b.csv").mkdir()
+    with pytest.raises(UserError, match=r"b.csv: \w.*\.$"):
+        read_tables([tmp_path / "b.csv"], [])
+
+
 def test_a_table_of_too_many_rows_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for module in ("rows", "tables", "elan"):
         monkeypatch.setattr(f"last.data.preparation.intervals.{module}.MOST_ROWS", 3)
