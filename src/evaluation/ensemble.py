@@ -16,6 +16,7 @@ from ..utils.names import contrast
 from ..utils.numbers import counted
 from ..utils.progress import Progress
 from .metrics import Predictions
+from .scoring import NO_SCORE
 from .tested import PLAINLY, Condition, TestedModel
 
 ENSEMBLE, COMPARISON = "An ensemble", "A comparison"  # of networks, in messages
@@ -98,7 +99,7 @@ def _labels(tested: TestedModel, indices: NDArray[np.int64]) -> dict[str, int]:
 def combined(parts: Sequence[Predictions], weights: NDArray[np.float64]) -> Predictions:
     """Return the weighted sum (N, K) of the probabilities of networks for the same clips, in the order of the first.
 
-    A clip that one network cannot use is unusable.
+    A clip that one network cannot use is unusable, and has `NO_SCORE` for every class as with one network.
     """
     first = parts[0]
     rows = [in_order(part, first.names) for part in parts]
@@ -106,6 +107,7 @@ def combined(parts: Sequence[Predictions], weights: NDArray[np.float64]) -> Pred
     total = np.zeros(first.scores.shape, np.float64)
     for part, row, weight in zip(parts, rows, weights, strict=True):
         total += weight * np.where(scored[:, None], part.scores[row], 0.0)
+    total[~scored] = NO_SCORE
     return Predictions(first.names, first.labels, total.astype(np.float32), ~scored)
 
 

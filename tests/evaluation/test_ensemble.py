@@ -7,13 +7,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
+from last.evaluation.clip_metrics import ClipMetric
 from last.evaluation.ensemble import combined, likeliest_weights
 from last.evaluation.evaluate import evaluate
 from last.evaluation.findings import EnsembleResult, MemberResult
 from last.evaluation.metrics import Predictions
 from last.evaluation.request import EvalRequest
 from last.runs.folder import RunFolder
+from last.tasks.measures import Metric
 from last.utils.errors import UserError
 
 HELD = ("epochs=1", "validation=split", "validation_fraction=0.3")
@@ -33,10 +36,24 @@ def test_probabilities_are_summed_by_clip_whatever_the_order() -> None:
     np.testing.assert_allclose(found.scores, [[0.9, 0.1], [0.425, 0.575]], rtol=1e-6)
 
 
+class _Constant:
+    """A metric that is 0 for each clip that can be used."""
+
+    METRIC, UNUSABLE = Metric("constant", "constant"), 99.0
+
+    @staticmethod
+    def values(scores: torch.Tensor, labels: torch.Tensor, settings: object) -> torch.Tensor:
+        return torch.zeros(len(scores))
+
+
 def test_a_clip_that_one_network_cannot_use_is_unusable() -> None:
     one = predictions([[1.0, 0.0], [0.5, 0.5]])
     other = predictions([[-np.inf, -np.inf], [0.5, 0.5]], unusable=[True, False])
-    assert combined([one, other], np.array([1.0, 0.0])).scored.tolist() == [False, True]
+    found = combined([one, other], np.array([1.0, 0.0]))
+    assert found.scored.tolist() == [False, True]
+    assert np.isneginf(found.scores[0]).all()  # by which metrics know it
+    metric = ClipMetric(_Constant, None)
+    assert metric.total(torch.from_numpy(found.scores), torch.from_numpy(found.labels)) == _Constant.UNUSABLE
 
 
 def test_the_likeliest_weights_prefer_the_network_that_is_right_and_keep_equal_ones_equal() -> None:
