@@ -26,7 +26,8 @@ def are_flags(values: NDArray[Any]) -> bool:
 
 def confidence_of_flags(flags: NDArray[Any]) -> NDArray[np.float64]:
     """Return the confidences of joints, NaN for a missing one, from their flags: 0, 1, 2, or NaN as 0."""
-    return np.choose(np.nan_to_num(flags).astype(int), (np.nan, OCCLUDED_CONFIDENCE, 1.0))
+    confidence: NDArray[np.float64] = np.array([np.nan, OCCLUDED_CONFIDENCE, 1.0])[np.nan_to_num(flags).astype(int)]
+    return confidence
 
 
 def refuse_flags(name: str, confidence: NDArray[Any]) -> None:
