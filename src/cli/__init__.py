@@ -105,9 +105,8 @@ def _run(arguments: list[str]) -> int:
 
 def _run_command(name: str, arguments: list[str]) -> int:
     from .options import parse
-    from .terminal import logging_to_terminal, replace_unencodable
+    from .terminal import logging_to_terminal
 
-    replace_unencodable()
     sleep_if_busy()
     module, purpose = COMMANDS[name]
     command = import_module(module, __name__)

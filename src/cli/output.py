@@ -5,6 +5,7 @@ command with `>&-`, and `pythonw` has no streams. All output passes through `sys
 logging, tracebacks, argparse. Replacing these two therefore covers everything.
 """
 
+import io
 import os
 import sys
 from collections.abc import Iterator
@@ -81,10 +82,14 @@ class SafeStream:
 def safe_output() -> Iterator[tuple[SafeStream, SafeStream]]:
     """Replace stdout and stderr by streams that never raise while the block runs, and yield them.
 
+    They print `?` for a character that the encoding of a terminal or a pipe lacks.
+
     Closed standard descriptors are redirected to the null device. Otherwise the next opened file, such as a checkpoint,
     would get such a number and receive what a library prints.
     """
     _redirect_closed_descriptors()
+    for stream in (sys.stdout, sys.stderr):
+        _replace_unencodable(stream)
     out, err = SafeStream(sys.stdout), SafeStream(sys.stderr)
     before = sys.stdout, sys.stderr
     sys.stdout, sys.stderr = cast(TextIO, out), cast(TextIO, err)
@@ -104,6 +109,12 @@ def reader_left(problem: OSError | ValueError | None) -> bool:
 def reason_for(problem: OSError | ValueError) -> str:
     """Return why output was dropped."""
     return reason(problem) if isinstance(problem, OSError) else str(problem)
+
+
+def _replace_unencodable(stream: TextIO | None) -> None:
+    if isinstance(stream, io.TextIOWrapper) and stream.errors != "backslashreplace":  # which loses nothing
+        with suppress(*_NOT_WRITABLE):  # it is flushed first
+            stream.reconfigure(errors="replace")
 
 
 def _redirect_closed_descriptors() -> None:

@@ -1,10 +1,8 @@
 """Output of the commands by Rich: drawn on a terminal, plain text of any width elsewhere."""
 
-import io
 import logging
 import math
 import os
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -270,10 +268,3 @@ class _MessageHandler(logging.Handler):
         text = harmless(self.format(record))
         prefix = "" if record.levelno <= logging.INFO else f"{record.levelname.lower()}: "
         messages().print(Text(prefix + text))
-
-
-def replace_unencodable() -> None:
-    """Print `?` for a character that the terminal's encoding lacks, instead of raising."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")

@@ -238,6 +238,17 @@ def test_an_answer_that_a_full_disk_cut_short_is_an_error(arguments: list[str], 
     assert len(result.stderr.splitlines()) == 1
 
 
+@pytest.mark.parametrize("encoding", ["ascii", "cp1251", "ascii:surrogateescape"])
+def test_a_line_with_a_character_that_the_encoding_lacks_is_printed_without_that(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "naïve").mkdir()
+    result = subprocess.run(
+        [sys.executable, "-m", "last", "runs", "--output_root", str(tmp_path / "naïve")], timeout=PATIENCE_S,
+        env=BUFFERED | {"PYTHONIOENCODING": encoding}, capture_output=True, check=False,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    assert b"na?ve" in result.stdout and not result.stderr
+
+
 @posix
 def test_a_terminal_that_vanished_ends_no_command(tmp_path: Path) -> None:
     ours, theirs = os.openpty()

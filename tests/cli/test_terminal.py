@@ -111,8 +111,10 @@ def test_a_table_is_drawn_in_ascii_where_the_terminal_knows_nothing_else(monkeyp
 
 def test_an_encoding_without_a_character_does_not_end_the_program() -> None:
     code = (
-        "from last.cli.terminal import *; replace_unencodable(); table('→', ('a',), [('✓',)]);"
-        "p = TerminalProgress(); p.task('→', 1).advance(1, '✓'); p.finish()"
+        "from last.cli.output import safe_output; from last.cli.terminal import *\n"
+        "with safe_output():\n"
+        "    table('→', ('a',), [('✓',)])\n"
+        "    p = TerminalProgress(); p.task('→', 1).advance(1, '✓'); p.finish()"
     )
     result = subprocess.run(
         [sys.executable, "-c", code],
