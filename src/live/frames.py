@@ -3,6 +3,7 @@
 Legend: M bodies, V joints, C coordinates.
 """
 
+import math
 from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any
@@ -72,8 +73,8 @@ def _body(given: Any) -> Hashable:
 
 def _time(content: dict[str, Any]) -> float | None:
     time = content.get("time")
-    if time is not None and type(time) not in (int, float):
-        raise UserError("`time` should be a number of seconds")
+    if time is not None and (type(time) not in (int, float) or not math.isfinite(time)):
+        raise UserError("`time` should be a finite number of seconds")
     return None if time is None else float(time)
 
 

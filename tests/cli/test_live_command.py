@@ -96,6 +96,10 @@ def test_frames_of_a_file_come_at_their_times(
     path.write_text("\n".join(lines(61)))
     assert cli("live", "--model", shared_export.model, "--play", path, "--speed", 4).code == 0
     assert now[0] == pytest.approx(100.5)
+    never = [f'{{"joints": [[1, 2, 3]], "time": {time}}}' for time in ("1e400", "-1e400", "NaN")]
+    path.write_text("\n".join([*never, *lines(61), *never]))
+    assert cli("live", "--model", shared_export.model, "--play", path, "--speed", 4).code == 2
+    assert now[0] == pytest.approx(101.0)
 
 
 @pytest.mark.parametrize(
