@@ -23,7 +23,7 @@ from ..utils.program import install_command, program
 from ..utils.root_folders import is_file
 from .inspect import SPOILED
 from .options import check_bounds, examples
-from .start_checks import choice_of, refuse_undivided, refuse_untrainable
+from .start_checks import choice_of, refuse_undivided, refuse_untrainable, refuse_unused
 from .start_recipe import longer_training_advice, training_options, write_recipe
 from .start_record import DoneSteps, RecordedCommands
 from .terminal import propose, remark, say, table, within_a_step
@@ -37,6 +37,8 @@ _logger = logging.getLogger(__name__)
 _MINUTES, _INSPECTING_MINUTES = 5.0, 1.0
 _MODEL = "nano_e"
 _STEPS = 6
+_OF_A_DESCRIPTION = ("format", "layout")  # options that say what a data YAML says
+_OF_RECORDINGS = ("raw", "intervals", "source_fps", *_OF_A_DESCRIPTION)
 _RECORD_FILE = "steps.json"
 _HELD_OUT_ACCURACY = "val_top1"
 
@@ -180,10 +182,12 @@ def _prepare(steps: RecordedCommands, arguments: argparse.Namespace, out: Path) 
     more: tuple[object, ...] = ("--intervals", arguments.intervals) if arguments.intervals else ()
     more += ("--set", f"data.source_fps={arguments.source_fps:g}") if arguments.source_fps is not None else ()
     if is_file(path / HEADER_FILE):
+        refuse_unused(arguments, _OF_RECORDINGS, f"{path} is a prepared data set, which is used as it is")
         return _prepared(path)
     if named in config_names("data") or named.endswith(YAML_ENDINGS):
         if arguments.raw is None:
             raise UserError(f"Name the recordings of {named} with --raw DIR.")
+        refuse_unused(arguments, _OF_A_DESCRIPTION, f"{named} describes its recordings, with their format and layout")
         config = data_settings(named)
         store = out / "data" / config.name
         refuse_undivided(arguments, config, arguments.raw)

@@ -1,6 +1,7 @@
 """What `start` refuses before anything long begins: sets that cannot be trained, or not be divided as wanted."""
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -76,3 +77,19 @@ def _refuse_few(split_by: str, values: int, where: str) -> None:
             f"--split_by {split_by}: {where} {counted(values, f'{known}{noun}')}; at least two are needed, one "
             "of them to test on. Divide by something else, such as --split_by file, or omit the option."
         )
+
+
+def refuse_unused(arguments: argparse.Namespace, names: Sequence[str], why: str) -> None:
+    """Refuse options that would have no effect.
+
+    Args:
+        arguments: those of the command.
+        names: of the options.
+        why: what they have no effect on, as the beginning of a sentence.
+
+    Raises:
+        UserError: one of them is given.
+    """
+    given = [f"--{name}" for name in names if getattr(arguments, name) is not None]
+    if given:
+        raise UserError(f"{why}: leave out {' and '.join(given)}.")

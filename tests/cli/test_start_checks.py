@@ -98,3 +98,25 @@ def test_one_class_or_few_clips_cannot_be_trained(
 ) -> None:
     with pytest.raises(UserError, match="at least two classes are needed"):
         refuse_untrainable(store_of(tmp_path, subjects, classes), "set")
+
+
+@pytest.mark.parametrize(
+    "option", [("--format", "folder"), ("--layout", "coco17"), ("--raw", "raw"), ("--intervals", "a.csv"),
+               ("--source_fps", "30")]
+)  # fmt: skip
+def test_options_of_recordings_are_refused_for_a_prepared_data_set(
+    option: tuple[str, str], cli: Command, tmp_path: Path
+) -> None:
+    store = store_of(tmp_path, (1, 2))
+    refused = cli("start", store.path, *option, "--out", tmp_path / "out")
+    assert refused.code == 2
+    assert f"set is a prepared data set, which is used as it is: leave out {option[0]}." in refused.err
+
+
+@pytest.mark.parametrize("option", [("--format", "folder"), ("--layout", "coco17")])
+def test_format_and_layout_are_refused_for_described_recordings(
+    option: tuple[str, str], cli: Command, tmp_path: Path
+) -> None:
+    refused = cli("start", "ntu60", "--raw", tmp_path, *option, "--out", tmp_path / "out")
+    assert refused.code == 2
+    assert f"ntu60 describes its recordings, with their format and layout: leave out {option[0]}." in refused.err
