@@ -10,7 +10,7 @@ from pathlib import Path
 from ..data.preparation.discover import described, discover
 from ..data.preparation.intervals.plans import table_of
 from ..settings.data import DataConfig
-from ..utils.config import YAML_ENDINGS, config_names, merge, override_layer, readable_overrides
+from ..utils.config import YAML_ENDINGS, Layer, config_names, merge, override_layer, readable_overrides
 from ..utils.errors import UserError
 from ..utils.files import atomic_path
 from ..utils.program import program
@@ -60,17 +60,18 @@ def find_data_set(arguments: argparse.Namespace) -> FoundDataSet:
     if name in config_names("data"):
         raise UserError(f"{name} is the name of a known data set: use --dataset {name}, or choose another --out.")
     given = _given(arguments, name)
+    chosen = override_layer(arguments.set)
     tables = table_of(given) if given.intervals.file else []
     config, about = discover(given, arguments.raw, tables, partial=arguments.partial)
     for sentence in about:
         remark(sentence)
-    layout_file = str(Path(arguments.layout).absolute()) if arguments.layout.endswith(YAML_ENDINGS) else ""
     written = replace(config, intervals=replace(config.intervals, file=_seen_from(out.parent, config.intervals.file)))
     given_too = f" --intervals {quoted(arguments.intervals)}" if arguments.intervals else ""
     head = (
         f"# Found by: preprocess --format {config.format} --raw {quoted(arguments.raw)}{given_too}. It may be edited.\n"
     )
-    found = FoundDataSet(config, out.with_name(f"{name}.yaml"), head + yaml_of(described(written, layout_file)), tables)
+    text = head + yaml_of(described(written, _layout_files(arguments, chosen), chosen.values.get("data", {})))
+    found = FoundDataSet(config, out.with_name(f"{name}.yaml"), text, tables)
     if found.path.exists() and not arguments.overwrite and _read(found.path) != found.text:
         raise UserError(
             f"{found.path} is there already and has other content. Use it with --dataset {quoted(found.path)}, choose "
@@ -94,6 +95,15 @@ def _given(arguments: argparse.Namespace, name: str) -> DataConfig:
     assignments: Sequence[str] = [f"data.{key}={json.dumps(value)}" for key, value in own.items()]
     overrides, unreadable = readable_overrides(arguments.set)
     return merge(DataSettings(), [override_layer(assignments), overrides], unreadable).data
+
+
+def _layout_files(arguments: argparse.Namespace, chosen: Layer) -> dict[str, str]:
+    """Return the paths of layout files, by their keys in a data YAML; one that is set replaces `--layout`."""
+    own = {"layout": arguments.layout} if arguments.layout.endswith(YAML_ENDINGS) else {}
+    if "layout" in chosen.values.get("data", {}):
+        own = {}
+    own |= {section.removeprefix("own_"): path for section, path in chosen.layout_files.items()}
+    return {key: str(Path(path).absolute()) for key, path in own.items()}
 
 
 def _seen_from(folder: Path, file: str) -> str:

@@ -42,6 +42,35 @@ def test_classes_and_subjects_are_found_and_the_store_is_trained_by_its_yaml(
     assert store.path == tmp_path / "else" / "mine"
 
 
+def test_what_is_set_is_in_the_yaml_and_reaches_the_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    settings = {
+        "data.select.cameras": "[1]", "data.min_confidence": "0.3", "data.normalize.face_camera": "false",
+        "data.max_gap": "9", "data.copies": "warn", "data.sampling.method": "uniform", "data.augment.scale": "0.1",
+    }  # fmt: skip
+    options = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
+    names = [f"{name}/a_P{subject}C1.npy" for name in ("wave", "clap") for subject in range(1, 9)]
+    assert prepare(write(tmp_path / "raw", *names), tmp_path / "mine", *options) == 0
+    data = read_yaml(tmp_path / "mine.yaml")["data"]
+    assert data["normalize"] == {"face_camera": False, "scale": "none"}
+    config = resolve(model="nano_e", dataset=str(tmp_path / "mine.yaml")).data
+    found = (config.select.cameras, config.min_confidence, config.max_gap, config.copies)
+    assert found == ([1], 0.3, 9, "warn")
+    assert (config.sampling.method, config.augment.scale) == ("uniform", 0.1)
+
+
+def test_a_map_from_another_layout_is_in_the_yaml(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine_layout.yaml").write_text("like: coco17")
+    options = ("--set", "data.source_layout=mine_layout.yaml", "--set", "data.layout_map={nose: left_eye}")
+    assert prepare(write(tmp_path / "raw", *SUBJECTS), tmp_path / "else" / "mine", *options) == 0
+    text = (tmp_path / "else" / "mine.yaml").read_text()
+    assert f"source_layout: {tmp_path / 'mine_layout.yaml'}" in text and "own_source_layout" not in text
+    assert read_yaml(tmp_path / "else" / "mine.yaml")["data"]["layout_map"] == {"nose": "left_eye"}
+    monkeypatch.chdir(tmp_path / "else")
+    assert resolve(model="nano_e", dataset="mine.yaml").data.joint_map is not None
+
+
 def test_the_same_command_again_changes_nothing_and_an_edited_yaml_is_not_overwritten(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,10 +1,12 @@
 """Describe recordings without a data YAML: their classes, their layout, and a protocol that their subjects allow."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, is_dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 from ...settings.data import DataConfig, NormalizeConfig, ProtocolConfig
 from ...settings.intervals import IntervalsConfig
@@ -22,6 +24,7 @@ from .recognise import open_recordings
 
 _TRIED = 5  # recordings that are read to find the layout
 _TEST_SHARE = 0.25  # of the subjects, or of each class
+_LAYOUTS = ("own_layout", "own_source_layout")  # the content of files, which the YAML names
 MOST_CLASSES = 5000  # more are hardly meant
 PARTS = {"train", "training", "val", "valid", "validation", "test", "testing", "eval"}
 
@@ -96,8 +99,16 @@ def values_told(config: DataConfig, raw: Path, by: str) -> set[int] | None:
         return None
 
 
-def described(config: DataConfig, layout_file: str) -> dict[str, object]:
-    """Return the values of a data YAML that describe the data set; `layout_file` is the path of its own layout."""
+def described(
+    config: DataConfig, layout_files: Mapping[str, str], given: Mapping[str, Any] = MappingProxyType({})
+) -> dict[str, object]:
+    """Return the values of a data YAML that describe the data set.
+
+    Args:
+        config: the data set.
+        layout_files: the paths of its own layouts, by the keys `layout` and `source_layout`.
+        given: what the user has set under `data`, which is written too, though the preparation does not need all of it.
+    """
     protocols = {
         name: {key: value for key, value in vars(rule).items() if value not in ([], 0, "")}
         for name, rule in config.protocols.items()
@@ -105,7 +116,7 @@ def described(config: DataConfig, layout_file: str) -> dict[str, object]:
     defaults = vars(IntervalsConfig())
     values = {
         "name": config.name,
-        "layout": layout_file or config.layout,
+        "layout": layout_files.get("layout") or config.layout,
         "format": config.format,
         "columns": config.columns,
         "bodies": config.bodies,
@@ -118,7 +129,23 @@ def described(config: DataConfig, layout_file: str) -> dict[str, object]:
         "protocols": protocols,
         "normalize": {"scale": config.normalize.scale},
     }
-    return {"data": {key: value for key, value in values.items() if value not in ({}, 0.0)}}
+    written: dict[str, Any] = {key: value for key, value in values.items() if value not in ({}, 0.0)}
+    for key, value in _values_of(config, given).items():
+        if key not in values:
+            written[key] = layout_files.get(key) or value
+        elif is_dataclass(getattr(config, key)):
+            written[key] = {**value, **written.get(key, {})}
+    return {"data": written}
+
+
+def _values_of(settings: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the plain values in some settings of the keys that are given, without the content of layout files."""
+    found = {}
+    for key, value in given.items():
+        if key not in _LAYOUTS:
+            own = getattr(settings, key)
+            found[key] = _values_of(own, value) if is_dataclass(own) and isinstance(value, Mapping) else own
+    return found
 
 
 def _with_classes(config: DataConfig, raw: Path, tables: Sequence[Path]) -> DataConfig:
