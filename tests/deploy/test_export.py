@@ -251,6 +251,14 @@ def test_a_file_that_is_no_exported_model_is_refused(
         open_exported(tmp_path / name)
 
 
+@pytest.mark.parametrize("number", [0, 1])
+def test_a_file_whose_ending_is_in_capitals_is_opened(number: int, exported: list[Exported], tmp_path: Path) -> None:
+    first, *others = exported[number].files
+    for path, name in ((first, f"MODEL{first.suffix.upper()}"), *((path, f"MODEL{path.suffix}") for path in others)):
+        (tmp_path / name).write_bytes(path.read_bytes())
+    assert last.Recognizer(tmp_path / f"MODEL{first.suffix.upper()}", 1).classes == ("rise", "fall", "still")
+
+
 def test_a_file_of_one_body_is_compared_on_clips_of_two(tmp_path: Path, data_yaml: Path) -> None:
     checkpoint = write_checkpoint(tmp_path / "last.pth", data_yaml, "nano_e", False, "data.normalize.scale=unit")
     clips = [replace(clip, joints=clip.joints[::-1].copy(), frame_mask=clip.frame_mask[::-1].copy())

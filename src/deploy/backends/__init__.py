@@ -99,7 +99,8 @@ def open_exported(path: Path, threads: int = 0, precision: str = "f32", backend:
     """Open a file to run it.
 
     Args:
-        path: a file of a backend, `.onnx` for ONNX Runtime or `.xml` for OpenVINO, with its other files next to it.
+        path: a file of a backend, `.onnx` for ONNX Runtime or `.xml` for OpenVINO, in capitals too, with its other
+            files next to it.
         threads: number of threads; 0 for the runtime's default.
         precision: precision in which OpenVINO may compute: `f32`, or `bf16` or `f16`, which change the logits.
         backend: the name of the backend; if empty, the one whose files have this suffix.
@@ -151,7 +152,7 @@ def _backend_of(path: Path) -> Backend:
         UserError: there is none, or there are several.
     """
     usable = _usable()
-    fitting = [name for name, each in usable.items() if each.SUFFIXES[0] == path.suffix]
+    fitting = [name for name, each in usable.items() if each.SUFFIXES[0] == path.suffix.lower()]
     if len(fitting) > 1:
         raise UserError(
             f"{path} can be a file of {' or '.join(fitting)}. Name one: open_exported(..., backend={fitting[0]!r})."
