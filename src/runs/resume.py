@@ -269,9 +269,7 @@ def _refuse_changes(
     """
     old, new = flatten(asdict(before)), flatten(asdict(now))
     rules = ResumeRules(HARMLESS, _FIXED) + recipe.resume_rules(before, now)
-    harmless = rules.harmless if before.amp and now.amp else (*rules.harmless, "hardware.amp_dtype")
-    if before.early_stopping.patience and now.early_stopping.patience:  # which decides in tested epochs
-        harmless = tuple(key for key in harmless if key != "test_every")
+    harmless = harmless_keys((before, now), rules.harmless)
     differing = [key for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key)]
     # A mapping that is empty in one of both differs by the names that the other has.
     differing = [key for key in differing if not any(covers([key], each) for each in differing if each != key)]
@@ -291,6 +289,13 @@ def _refuse_changes(
         )
         raise UserError(f"The run of {path} was started with another configuration:\n{lines}\n{remedy}")
     return changed
+
+
+def harmless_keys(configs: Sequence[RunConfig], keys: Collection[str] = HARMLESS) -> tuple[str, ...]:
+    """Return those of `keys`, and others, that change nothing of what runs with these configurations compute."""
+    unused = () if all(each.amp for each in configs) else ("hardware.amp_dtype",)
+    ends_early = all(each.early_stopping.patience for each in configs)  # which is decided in tested epochs
+    return (*(key for key in keys if not (ends_early and key == "test_every")), *unused)
 
 
 def _refuse_other_average(checkpoint: Checkpoint, how: EmaConfig, epochs: int, path: Path) -> None:

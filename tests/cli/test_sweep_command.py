@@ -46,7 +46,7 @@ def test_a_sweep_is_titled_as_its_runs_are(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     drawn: list[str] = []
-    monkeypatch.setattr("last.experiments.sweep.figure.draw_sweep", lambda _, title, path: drawn.append(title))
+    monkeypatch.setattr("last.experiments.sweep.figure.draw_sweep", lambda _, title, *__: drawn.append(title))
     result = cli(*options, "model.streams=[bone]", "model.joint_embedding=true", *SLOW)
     title = "nano_e of bone, joint_embedding on tiny"
     assert title in result.out and set(drawn) <= {title}

@@ -11,16 +11,16 @@ from ...data.store.protocols import divide
 from ...runs.resume import HARMLESS, covers
 from ...settings.distillation import CHOICES, DECIDING
 from ...settings.run import RunConfig
-from ...utils.dotted_keys import flatten, key_of
+from ...utils.dotted_keys import flatten
 from ...utils.errors import UserError
 from ...utils.names import file_name
 from ..config import refuse_impossible_seeds
-from ..folds import with_split
 from ..run import store_of
 from ..split_check import divided_with_warnings
 from ..sweep.plan import (
     BASELINE,
     OF_ALL,
+    OF_PARTS,
     RESERVED,
     SweepPlan,
     SweepRun,
@@ -28,6 +28,8 @@ from ..sweep.plan import (
     computed_text,
     config_of_run,
     configs_on_parts,
+    keys_of,
+    on_own_protocol,
     refuse_unused_distillation,
 )
 from .budget import ladder, ladder_between
@@ -191,7 +193,7 @@ def refuse_unsuitable_clips(search: Search) -> None:
     Raises:
         UserError: a part trains or tests with such clips or is empty, or the data are missing.
     """
-    own = with_split(search.spec.resolved(), None).data
+    own = on_own_protocol(search.spec).data
     store = store_of(next(iter(search.own.parts.values())))
     reported = set(divide(store.clips, own).test.tolist())
     for part, config in search.own.parts.items():
@@ -210,7 +212,7 @@ def _by_key(searched: Sequence[str], spec: SweepSpec) -> dict[str, str]:
     """Return the range or list of each searched key, as text."""
     texts: dict[str, str] = {}
     elsewhere = {
-        **{key_of(text): "--set" for text in spec.settings},
+        **{key: "--set" for text in spec.settings for key in keys_of(text)},
         **{key: f"--{key}" for key, value in spec.flags.items() if value is not None},
     }
     for key, text in map(split_setting, searched):
@@ -218,7 +220,7 @@ def _by_key(searched: Sequence[str], spec: SweepSpec) -> dict[str, str]:
             raise UserError(f"--search {key} is given twice. Give one range or list.")
         if key in RESERVED:
             raise UserError(f"--search {key} is not possible: it is set by {RESERVED[key]}.")
-        if covers((*OF_ALL, "data.select", "data.protocols"), key):
+        if covers((*OF_ALL, *OF_PARTS), key):
             raise UserError(f"--search {key} is not possible, since it decides by which clips candidates are compared.")
         if covers(HARMLESS, key):
             raise UserError(f"--search {key} is not possible, since it does not change what a training computes.")

@@ -5,11 +5,12 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from ...runs.resume import covers
+from ...runs.resume import covers, harmless_keys
 from ...settings.distillation import CHOICES, DistillationConfig
 from ...settings.run import RunConfig
 from ...settings.splits import FoldChoice
 from ...tasks.measures import CLASSIFICATION
+from ...utils.config import readable_overrides
 from ...utils.dotted_keys import flatten, key_of
 from ...utils.errors import UserError
 from ...utils.names import file_name
@@ -24,7 +25,9 @@ RESERVED = {
     "data.split": "--splits",
     "output_root": "--output_root",
     "max_hours": "--max_hours",
+    "hardware.num_workers": "the sweep, which reads the clips of each run in the process that trains it",
 }
+OF_PARTS = ("data.select", "data.protocols")  # which clips a part has
 
 
 @dataclass(frozen=True)
@@ -161,9 +164,8 @@ def plan_sweep(spec: SweepSpec) -> SweepPlan:
         for part in configs[BASELINE]
         for variant, config in ((each, parts[part]) for each, parts in configs.items())
     ]
-    own = spec.resolved().data.split
-    choosing_on_it = first.validation != "split" and own in configs[BASELINE]
-    return SweepPlan(folder, runs, variants, own if choosing_on_it else "", spec)
+    own = "" if first.validation == "split" else on_own_protocol(spec).data.split
+    return SweepPlan(folder, runs, variants, own if own in configs[BASELINE] else "", spec)
 
 
 def configs_on_parts(spec: SweepSpec, settings: Sequence[str], source: str) -> dict[str, RunConfig]:
@@ -181,22 +183,60 @@ def configs_on_parts(spec: SweepSpec, settings: Sequence[str], source: str) -> d
 
     try:
         splits = spec.splits or (() if spec.folds else ("",))
-        configs = [with_split(on(split), None) for split in splits]
+        configs = [(split, with_split(on(split), None)) for split in splits]
         if spec.folds is not None:
             config, fold = on(""), spec.folds.fold
             folds = fold_settings(config, spec.folds)
-            configs += [replace(config, data=data) for data in (folds[fold - 1 :][:1] if fold else folds)]
+            chosen = folds[fold - 1 :][:1] if fold else folds
+            configs += [(data.split, replace(config, data=data)) for data in chosen]
     except UserError as error:
         raise (UserError(f"{source}: {error}") if settings else error) from error
-    for config in configs:
+    for _, config in configs:
         if config.task != CLASSIFICATION.task:
             raise UserError(f"A sweep compares classifiers by their test clips, and the task is {config.task}.")
-    return {config.data.split: config for config in configs}
+    _refuse_shared_folders(configs)
+    return {config.data.split: config for _, config in configs}
+
+
+def _refuse_shared_folders(configs: Sequence[tuple[str, RunConfig]]) -> None:
+    """Refuse parts that would be trained in one folder, those of one name included; each is given as it was named."""
+    found: dict[str, str] = {}
+    for given, config in configs:
+        folder, shown = file_name(config.data.split), given or config.data.split
+        if folder.casefold() in found:
+            raise UserError(
+                f"--splits: the runs of {found[folder.casefold()]} and of {shown} would be in one folder, {folder}. "
+                "Give one of the two another name: the text file, or the protocol in the data YAML."
+            )
+        found[folder.casefold()] = shown
+
+
+def on_own_protocol(spec: SweepSpec) -> RunConfig:
+    """Return the configuration of all runs on the data set's own protocol, on which its results are reported.
+
+    It has the clips of the data set's files and of the recipe, whatever `--set` selects or divides.
+
+    Raises:
+        UserError: the split is a text file that cannot be used, or the data are missing.
+    """
+    settings = [text for text in spec.settings if not any(covers(OF_PARTS, key) for key in keys_of(text))]
+    return with_split(spec.resolved(settings, spec.flags), None)
+
+
+def keys_of(assignment: str) -> list[str]:
+    """Return the dotted keys that a text `key=value` sets: several if the value is a mapping; none of a wrong text."""
+    return list(flatten(readable_overrides([assignment])[0].values))
 
 
 def computed_text(parts: Mapping[str, RunConfig]) -> str:
     """Return a text that is the same for settings that compute the same; `parts` are their configurations by part."""
-    return repr([sorted(flatten(asdict(config)).items()) for config in parts.values()])
+    return repr([sorted(_computing(config).items()) for config in parts.values()])
+
+
+def _computing(config: RunConfig) -> dict[str, Any]:
+    """Return the values by key that decide what a run computes; another folder may hold other data."""
+    harmless = [key for key in harmless_keys([config]) if key not in ("data_root", "input_roots")]
+    return {key: value for key, value in flatten(asdict(config)).items() if not covers(harmless, key)}
 
 
 def config_of_run(config: RunConfig, folder: Path, seed: int, threads: int) -> RunConfig:
@@ -245,12 +285,12 @@ def _refuse_impossible_lists(spec: SweepSpec) -> None:
                 f"--variant {name} needs what it changes, as KEY=VALUE: --variant no_mirror "
                 "data.augment.mirror_probability=0"
             )
-        if of_all := [key for key in map(key_of, settings) if key in OF_ALL]:
+        if of_all := [key for text in settings for key in keys_of(text) if key in OF_ALL]:
             raise UserError(
                 f"--variant {name} changes {of_all[0]}, which decides on which clips the runs are compared. Set it for "
                 f"all of them: --set {of_all[0]}=..."
             )
-    for key in (key_of(text) for texts in (spec.settings, *spec.variants.values()) for text in texts):
+    for key in (key for texts in (spec.settings, *spec.variants.values()) for text in texts for key in keys_of(text)):
         if key in RESERVED:
             raise UserError(f"{key}=... has no effect: in a sweep it is set by {RESERVED[key]}.")
 
@@ -261,5 +301,8 @@ def _refuse_equal(configs: Mapping[str, Mapping[str, RunConfig]]) -> None:
     for name, parts in configs.items():
         text = computed_text(parts)
         if text in seen:
-            raise UserError(f"The variants {seen[text]} and {name} have the same settings. Leave one of them out.")
+            one, other = (flatten(asdict(next(iter(configs[each].values())))) for each in (seen[text], name))
+            differing = [key for key, value in other.items() if one.get(key) != value]
+            why = f"compute the same, whatever {differing[0]} is" if differing else "have the same settings"
+            raise UserError(f"The variants {seen[text]} and {name} {why}. Leave one of them out.")
         seen[text] = name

@@ -218,9 +218,9 @@ def compared_clips(plan: SweepPlan) -> str:
 def notes(plan: SweepPlan, results: Sequence[VariantResult]) -> list[str]:
     """Return sentences that say how the table is to be read, and what it cannot tell."""
     found = [each.difference for each in results if each.difference is not None]
-    seeds = len(plan.spec.seeds)
+    seeds, clips = len(plan.spec.seeds), compared_clips(plan)
     text = [
-        f"{METRIC.title} of the last epoch on the {compared_clips(plan)}, mean ± standard deviation over {counted(seeds, 'seed')}. "
+        f"{METRIC.title} of the last epoch on the {clips}, mean ± standard deviation over {counted(seeds, 'seed')}. "
         "A difference is the variant minus the baseline on the same clips and seeds, in points, with a bootstrap "
         f"interval over clips{' and seeds' if seeds > 1 else ''}."
     ]
