@@ -1,7 +1,10 @@
 """`evaluate`: evaluate a trained model and write a report."""
 
 import argparse
+import hashlib
+import os
 import shlex
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -189,4 +192,18 @@ def _folder_parts(request: "EvalRequest") -> list[str]:
     parts += [request.statistics] if request.statistics != "auto" else []
     parts += [f"shortest_{request.shortest_event:g}"] if request.shortest_event else []
     parts += [f"{share:g}_{name}_dropped" for name, share in request.dropped.items()]
-    return [*parts, f"ensemble_of_{len(request.checkpoints)}"] if request.members else parts
+    parts += [f"metric_{name}" for name in sorted(set(request.metrics))]
+    parts += [f"{request.test_time.crops}_crops"] if request.test_time.crops > 1 else []
+    turns = [f"{angle:g}" for angle in dict.fromkeys(request.test_time.turns) if angle]
+    parts += ["_".join(["turned", *turns])] if turns else []
+    parts += ["mirrored"] if request.test_time.mirror else []
+    parts += [f"compared_{_short_digest([request.compare])}"] if request.compare is not None else []
+    if not request.members:
+        return parts
+    weights = [] if request.weights == "equal" else [f"weights_{request.weights}"]
+    return [*parts, f"ensemble_of_{len(request.checkpoints)}_{_short_digest(request.checkpoints)}", *weights]
+
+
+def _short_digest(paths: Sequence[Path]) -> str:
+    """Return a few letters that tell some files from others, whatever their order and the current folder."""
+    return hashlib.sha256(b"\n".join(sorted(os.fsencode(path.resolve()) for path in paths))).hexdigest()[:8]

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from last.cli import evaluate_output as command
+from last.cli.evaluate import _folder_parts
+from last.evaluation.request import EvalRequest, TestTime
 from last.evaluation.tested import TestedModel
 from last.runs.checkpoint import read_checkpoint, save_checkpoint
 from last.runs.folder import RunFolder
@@ -178,10 +180,26 @@ def test_a_page_that_cannot_be_written_is_refused_before_anything_is_computed(
     assert result.code == 2 and "Cannot write" in result.err
 
 
+def test_evaluations_that_differ_have_folders_of_their_own() -> None:
+    one, others = Path("a/last.pth"), [Path("b/last.pth"), Path("c/last.pth")]
+    requests = [
+        EvalRequest(one),
+        *(EvalRequest(one, members=[other]) for other in others),
+        EvalRequest(one, members=others),
+        EvalRequest(one, members=others[:1], weights="train"),
+        EvalRequest(one, metrics=["brier"]),
+        *(EvalRequest(one, compare=other) for other in others),
+        *(EvalRequest(one, test_time=each) for each in (TestTime(5), TestTime(turns=[15]), TestTime(mirror=True))),
+    ]
+    names = ["-".join(filter(None, _folder_parts(each))) for each in requests]
+    assert len(set(names)) == len(names) and names[0] == "last-test"
+    assert _folder_parts(EvalRequest(one, members=others)) == _folder_parts(EvalRequest(one, members=others[::-1]))
+
+
 def test_several_networks_have_a_folder_and_a_table_of_their_own(cli: Callable, run: RunFolder) -> None:
     result = cli("evaluate", "--checkpoint", run.last, "--checkpoint", run.best, "--details", "--robustness")
     assert result.code == 0, result.err
-    report = run.path / "evaluation" / "last-test-ensemble_of_2"
+    (report,) = (run.path / "evaluation").glob("last-test-ensemble_of_2_*")
     assert all((report / f"{name}.json").exists() for name in ("metrics", "details", "robustness"))
     assert "2 networks; the weights are equal" in result.out and "all, summed" in result.out
     assert "calibration error" in result.out and "missing joints" in result.out
@@ -196,7 +214,8 @@ def test_two_networks_are_compared_on_the_same_clips(
     assert result.code == 0, result.err
     assert re.search(r"difference, with its 95 % interval +\+0.00 \(no interval\)", result.out)
     assert re.search(r"p of McNemar's exact test +1.0000", result.out)
-    written = json.loads((run.path / "evaluation" / "last-test" / "metrics.json").read_text())["comparison"]
+    (report,) = (run.path / "evaluation").glob("last-test-compared_*")
+    written = json.loads((report / "metrics.json").read_text())["comparison"]
     assert (written["only_this"], written["only_other"], written["p"]) == (0, 0, 1.0)
 
 
