@@ -57,8 +57,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--statistics",
         choices=STATISTICS,
-        help="BatchNorm statistics: running (from training), measured (over training clips), unaugmented (the same, but "
-        "not turned, scaled or mixed) or auto (default: as the run was tested)",
+        help="BatchNorm statistics: running (from training), measured (over training clips), unaugmented (the same, "
+        "but not turned, scaled or mixed) or auto (default: as the run was tested)",
     )
     parser.add_argument(
         "--metric",

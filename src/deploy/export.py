@@ -149,8 +149,8 @@ def export(
         if WEIGHTS in request.formats:
             found.append(_weights(_ending_in(weights_file.SUFFIX, written), model, facts))
         task.advance(note="compared")
-        counts = {"compared": compared.clips, "calibrated": calibration.clips}
-        placed = [replace(_placed(each, out), **counts) for each in found]
+        calibrated = calibration.clips
+        placed = [replace(_placed(each, out), compared=compared.clips, calibrated=calibrated) for each in found]
     described = [*_still_there(out / f"{name}.json", facts, request.formats), *map(_described, placed)]
     files = [out / file for each in described for file in each["files"]]
     write_json(out / f"{name}.json", {**facts, "exported": described})
