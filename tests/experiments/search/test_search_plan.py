@@ -103,6 +103,18 @@ def test_a_search_does_not_choose_by_clips_on_which_results_are_reported(search_
     assert list(folds.own.parts) == ["file_fold1of2", "file_fold2of2"]
 
 
+def test_a_recipe_may_need_the_settings_of_a_search(search_plan: MakeSearch, tmp_path: Path) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("early_stopping: {patience: 5}")
+    refuse_unsuitable_clips(search_plan(recipe=str(recipe)))
+
+
+def test_a_protocol_that_is_set_anew_does_not_hide_the_reported_clips(search_plan: MakeSearch) -> None:
+    settings = ["data.protocols.xsub.train=[2]"]
+    with pytest.raises(UserError, match="clips that xsub tests"):
+        refuse_unsuitable_clips(search_plan(settings=settings))
+
+
 def test_a_search_may_change_how_a_student_learns_from_the_peers_that_it_searches(search_plan: MakeSearch) -> None:
     search = search_plan("distillation.peers=1,2", "distillation.alpha=0.1..0.9")
     assert {each.parts["xsub"].distillation.peers for each in search.candidates.first(4)} == {1, 2}

@@ -6,6 +6,7 @@ import pytest
 from conftest import TINY
 from sweep_probes import SLOW, MakeSweep
 
+from last.data.store.reader import open_store
 from last.settings.splits import FoldChoice
 from last.utils.errors import UserError
 
@@ -71,6 +72,14 @@ def test_a_choice_on_the_reported_protocol_is_noted_unless_training_clips_are_he
         ),
         ({"variants": {"seeded": ["seed=2"]}}, "seed=... has no effect: in a sweep it is set by --seeds"),
         ({"settings": ["output_root=here"]}, "it is set by --output_root"),
+        ({"settings": ["hardware.num_workers=8"]}, "hardware.num_workers=... has no effect: in a sweep it is set by"),
+        ({"settings": ["hardware={num_workers: 8}"]}, "hardware.num_workers=... has no effect"),
+        (
+            {"variants": {"a": ["data={split: other}"]}},
+            "data.split=... has no effect: in a sweep it is set by --splits",
+        ),
+        ({"variants": {"a": ["test_every=2"]}}, "baseline and a compute the same, whatever test_every is"),
+        ({"variants": {"a": ["hardware.amp_dtype=fp16"]}}, "compute the same, whatever hardware.amp_dtype is"),
         ({"seeds": [1, 1]}, "--seeds has a duplicate: 1, 1"),
         ({"seeds": [2**64]}, "--seeds: 18446744073709551616 should be 0 to"),
         ({"splits": ["xsub", "xsub"]}, "--splits has a duplicate"),
@@ -97,3 +106,66 @@ def test_a_variant_takes_away_what_a_recipe_has(sweep_plan: MakeSweep, tmp_path:
         variants={"with": ["model.added_streams={partner: {}}"]},
     )
     assert [run.config.model.added_streams for run in refilled.runs] == [{}, {"partner": {}}]
+
+
+SAME_FOLDER = ("protocols: {a/b: {by: file}, 'a:b': {by: file, seed: 1}}", ["a/b", "a:b"], "a/b and of a:b would be")
+SAME_IN_ONE_CASE = (
+    "protocols: {A: {by: file}, a: {by: file, seed: 1}}",
+    ["A", "a"],
+    "A and of a would be in one folder",
+)
+
+
+@pytest.mark.parametrize(("protocols", "splits", "message"), [SAME_FOLDER, SAME_IN_ONE_CASE])
+def test_parts_whose_runs_would_share_a_folder_are_refused(
+    sweep_plan: MakeSweep, data_yaml: Path, tmp_path: Path, protocols: str, splits: list[str], message: str
+) -> None:
+    own = tmp_path / "own.yaml"
+    own.write_text(data_yaml.read_text().replace("protocols: {", protocols.removesuffix("}") + ", "))
+    with pytest.raises(UserError, match=message):
+        sweep_plan(dataset=str(own), splits=splits)
+
+
+def split_file(folder: Path, clips: list[str]) -> Path:
+    folder.mkdir()
+    middle = len(clips) // 2
+    path = folder / "mine.txt"
+    path.write_text("\n".join(["train:", *clips[:middle], "test:", *clips[middle:]]))
+    return path
+
+
+@pytest.fixture
+def clip_names(data_yaml: Path) -> list[str]:
+    return sorted(map(str, open_store(data_yaml.parent / "data" / "tiny").clips["name"]))
+
+
+def test_split_files_of_one_name_are_refused(sweep_plan: MakeSweep, tmp_path: Path, clip_names: list[str]) -> None:
+    one, other = (split_file(tmp_path / name, clip_names) for name in ("one", "other"))
+    assert sweep_plan(splits=[str(one)]).parts == ["mine"]
+    with pytest.raises(UserError, match=r"one/mine.txt and of .*other/mine.txt would be in one folder, mine"):
+        sweep_plan(splits=[str(one), str(other)])
+
+
+def test_a_text_file_as_the_data_sets_own_split_is_the_reported_protocol(
+    sweep_plan: MakeSweep, data_yaml: Path, tmp_path: Path, clip_names: list[str]
+) -> None:
+    own = tmp_path / "own.yaml"
+    own.write_text(data_yaml.read_text().replace("split: xsub", f"split: {split_file(tmp_path / 'one', clip_names)}"))
+    assert sweep_plan(dataset=str(own)).reported == "mine"
+    assert sweep_plan(dataset=str(own), splits=["xsub"]).reported == ""
+
+
+def test_settings_complete_a_recipe_that_needs_them(sweep_plan: MakeSweep, tmp_path: Path) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("early_stopping: {patience: 5}")
+    plan = sweep_plan(recipe=str(recipe), settings=[*TINY, "validation=split"])
+    assert {run.config.early_stopping.patience for run in plan.runs} == {5}
+
+
+def test_how_often_it_is_tested_decides_when_a_training_ends_early(sweep_plan: MakeSweep) -> None:
+    settings = [*TINY, "validation=split", "early_stopping.patience=5"]
+    assert len(sweep_plan(settings=settings, variants={"seldom": ["test_every=2"]}).runs) == 2
+
+
+def test_other_data_may_be_a_variant(sweep_plan: MakeSweep, tmp_path: Path) -> None:
+    assert len(sweep_plan(variants={"other": [f"data_root={tmp_path}"]}).runs) == 2
