@@ -118,17 +118,20 @@ def train(
         )
         if resume_point.finished and resume_point.run is not None:
             _refuse_other_data(resume_point, lambda: _present_changes(config, resume_point), world)
-            _log.info(f"The run {resume_point.run.path} is finished; there is nothing to resume.")
-            if (
-                on_end is not None
-                and world.is_first
-                and not (resume_point.must_copy or resume_point.run.curve.exists())
-            ):
-                on_end(resume_point.run)  # the process that finished it was killed before
-            return Result(resume_point.run, resume_point.run.read_summary() if world.is_first else {})
+            return _finished(resume_point.run, world, None if resume_point.must_copy else on_end)
         _refuse_diverged(config.end, resume_point)
         run_context = RunContext(device, world, watch, progress if world.is_first else SILENT)
         return _run(*_build(config, resume_point, recipe, run_context), on_end)
+
+
+def _finished(run: RunFolder, world: World, on_end: EndCallback | None) -> Result:
+    """Return the result of a run that is finished; `on_end` is called if the process that finished it was killed."""
+    _log.info(f"The run {run.path} is finished; there is nothing to resume.")
+    if not world.is_first:
+        return Result(run, {})
+    if on_end is not None and not run.curve.exists():
+        on_end(run)
+    return Result(run, run.read_summary())
 
 
 def _recipe(task: str, metrics: Collection[str], *, is_distilled: bool, has_weights: bool) -> TaskRecipe:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from conftest import deny_listing
 
-from last.data.preparation.preprocess import read_ignore_list
+from last.data.preparation.ignore_list import read_ignore_list
 from last.runs.append_file import append
 from last.runs.checkpoint import read_checkpoint
 from last.runs.confusion import read_confusion

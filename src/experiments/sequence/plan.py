@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ...runs.teacher_output_files import OUTPUT_FOLDER
+from ...settings.distillation import DistillationConfig
 from ...settings.run import RunConfig
 from ...tasks.measures import CLASSIFICATION
 from ...utils.dotted_keys import key_of
@@ -181,7 +182,7 @@ def _steps(spec: SequenceSpec, dataset: str, split: str) -> list[SequenceStep]:
     _refuse_equal_names([config.model.name for config in distilled])
     for config in distilled:
         config.distillation.ce_weight(config.model.name, 0, config.epochs)
-        _refuse_unseen_only(config)
+        _refuse_unseen_only(config.distillation)
         _refuse_other_clips(teacher, config)
     # Students alone have the default distillation settings in their configuration.
     alone = [replace(config, distillation=teacher.distillation) for config in distilled]
@@ -253,9 +254,9 @@ def _refuse_other_clips(teacher: RunConfig, student: RunConfig) -> None:
             )
 
 
-def _refuse_unseen_only(student: RunConfig) -> None:
+def _refuse_unseen_only(student: DistillationConfig) -> None:
     """Refuse to teach each clip by teachers that never saw it."""
-    if student.distillation.unseen_only:
+    if student.unseen_only:
         raise UserError(
             "distillation.unseen_only: the teachers of a sequence are trained on all clips of their students, so none "
             "could teach any clip. Set distillation.unseen_only=false, or train teachers of folds and use `distill`."
