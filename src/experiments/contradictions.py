@@ -11,7 +11,7 @@ from ..training.whole_step import refuse_contradictions
 from ..utils.errors import UserError
 
 
-def refuse_untrainable(title: str, config: RunConfig, processes: int = 1) -> None:
+def refuse_contradictory(title: str, config: RunConfig, processes: int = 1) -> None:
     """Refuse settings with which a run would be refused although its data and teachers are there.
 
     Args:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from last.experiments.contradictions import refuse_untrainable
+from last.experiments.contradictions import refuse_contradictory
 from last.settings.run import RunConfig
 from last.utils.errors import UserError
 
@@ -26,7 +26,7 @@ def test_a_contradiction_is_refused_with_the_title_of_the_run(
     tiny_config: MakeConfig, settings: tuple[str, ...], message: str
 ) -> None:
     with pytest.raises(UserError, match=f"a student: {message}"):
-        refuse_untrainable("a student", tiny_config(*settings))
+        refuse_contradictory("a student", tiny_config(*settings))
 
 
 @pytest.mark.parametrize(
@@ -41,9 +41,9 @@ def test_a_contradiction_is_refused_with_the_title_of_the_run(
     ],
 )
 def test_other_settings_are_allowed(tiny_config: MakeConfig, settings: tuple[str, ...]) -> None:
-    refuse_untrainable("a run", tiny_config(*settings))
+    refuse_contradictory("a run", tiny_config(*settings))
 
 
 def test_the_number_of_processes_counts(tiny_config: MakeConfig) -> None:
     with pytest.raises(UserError, match=r"a run: .* 2 processes"):
-        refuse_untrainable("a run", tiny_config("hardware.whole_step_graph=true"), 2)
+        refuse_contradictory("a run", tiny_config("hardware.whole_step_graph=true"), 2)

@@ -22,7 +22,7 @@ from ...utils.files import copy_files, make_folder
 from ...utils.locks import sole_writer
 from ...utils.progress import SILENT, Progress
 from ...utils.root_folders import data_roots, folders_below
-from ..contradictions import refuse_untrainable
+from ..contradictions import refuse_contradictory
 from ..run import EndCallback, train
 from ..series import changed_values
 from .plan import DISTILLED, TEACHER, Plan, SequenceStep, teacher_name
@@ -124,7 +124,7 @@ def _train_all(
 def _refuse_impossible(plan: Plan, processes: int) -> None:
     """Refuse a sequence with a run that could not be trained, or with runs that were started with other options."""
     for step in plan.steps:
-        refuse_untrainable(step.title, step.planned_config(step.seeds[0]), processes)
+        refuse_contradictory(step.title, step.planned_config(step.seeds[0]), processes)
     data_sets = {(step.data, step.config.data_root): step.config for step in plan.steps}
     for config in data_sets.values():
         root, *inputs = data_roots(config.environment, config.data_root, config.input_roots)

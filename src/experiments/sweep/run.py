@@ -23,7 +23,7 @@ from ...utils.locks import sole_writer
 from ...utils.numbers import counted
 from ...utils.progress import SILENT, Progress
 from ...utils.worker_pool import work_in_order
-from ..contradictions import refuse_untrainable
+from ..contradictions import refuse_contradictory
 from ..run import EndCallback, store_of, train
 from ..series import changed_values
 from ..split_check import divided_with_warnings
@@ -101,7 +101,7 @@ def _refuse_impossible(plan: SweepPlan) -> None:
         divided_with_warnings(store, plan.runs_of(BASELINE, part)[0].config.data)
         _refuse_other_clips(plan, part, store)
     for run in plan.runs:
-        refuse_untrainable(run.title, run.config)
+        refuse_contradictory(run.title, run.config)
     refuse_other_settings(plan.runs)
 
 
@@ -153,9 +153,10 @@ def refuse_other_settings(runs: Sequence[SweepRun]) -> None:
 def _checkpoint_of(teacher: str) -> str:
     """Return the checkpoint of a teacher as a run notes it, even if it is gone: the file, or a run's last epoch."""
     path = Path(teacher).absolute()
-    if path.suffix == RunFolder(path).last.suffix:
+    run = RunFolder(path)
+    if path.suffix == run.last.suffix:
         return str(path)
-    return str(RunFolder(path.parent if path.name == RunFolder(path).checkpoints.name else path).last)
+    return str((RunFolder(path.parent) if path.name == run.checkpoints.name else run).last)
 
 
 def _train_all(plan: SweepPlan, jobs: int, progress: Progress, on_end: EndCallback | None) -> None:
@@ -195,11 +196,11 @@ def train_jobs(todo: Sequence[Job], processes: int, shown: Sequence[SweepRun], b
 
 def _advancing(runs: Sequence[SweepRun], bar: Progress) -> Callable[[], None]:
     """Return a function that advances the bar by the epochs that were finished since its last call."""
-    counted_already = epochs_done(runs)
+    counted_already = _epochs_done(runs)
 
     def advance() -> None:
         nonlocal counted_already
-        now = epochs_done(runs)
+        now = _epochs_done(runs)
         if now > counted_already:
             bar.advance(now - counted_already)
             counted_already = now
@@ -207,7 +208,7 @@ def _advancing(runs: Sequence[SweepRun], bar: Progress) -> Callable[[], None]:
     return advance
 
 
-def epochs_done(runs: Sequence[SweepRun]) -> int:
+def _epochs_done(runs: Sequence[SweepRun]) -> int:
     """Return the number of finished epochs in the folders of runs, also of other seeds; no configuration is read."""
     return sum(_lines(run.logbook) for folder in {each.folder for each in runs} for run in runs_in(folder))
 
