@@ -23,7 +23,7 @@ from ..runtime.run_context import RunContext
 from ..settings.data import DataConfig
 from ..settings.distillation import DistillationConfig
 from ..settings.run import RunConfig
-from ..utils.errors import UserError
+from ..utils.errors import TimeIsOver
 from ..utils.numbers import counted
 from .cache import OutputFolder
 from .teacher_outputs import refuse_non_finite
@@ -54,7 +54,8 @@ def cached_outputs(config: RunConfig, data: TrainingData, live: LiveTeachers, ru
 
     Raises:
         UserError: the configured folder holds other outputs, they are damaged or not finite, the folder is not
-            writable, or the time limit of the run has passed.
+            writable.
+        TimeIsOver: the time limit of the run has passed.
     """
     how = config.distillation
     key = _key(how, config.data, data, live)
@@ -137,7 +138,7 @@ def _compute(
             if over or (number + 1) % _SAVED_EVERY == 0:
                 folder.save(outputs, number + 1)
             if over:
-                raise UserError(
+                raise TimeIsOver(
                     f"max_hours {run_context.watch.max_hours:g} passed while the teacher outputs were computed. Those "
                     f"so far are in {folder.path}; the same command continues."
                 )

@@ -38,7 +38,7 @@ from ..tasks.recipe import TaskRecipe, get_recipe
 from ..training.epoch_report import refuse_no_result
 from ..training.trainer import Trainer
 from ..utils.config import to_yaml
-from ..utils.errors import TimeIsOver, TimeIsOverElsewhere, TrainingDiverged, UserError, is_out_of_memory
+from ..utils.errors import TimeIsOver, TrainingDiverged, UserError, is_out_of_memory
 from ..utils.files import write_json, write_text
 from ..utils.numbers import counted
 from ..utils.progress import SILENT, Progress
@@ -348,10 +348,15 @@ def _refuse_uneven_batch(batch_size: int, world: World) -> None:
 
 def _refuse_expired_time(watch: StopWatch, world: World) -> None:
     """Refuse to start, before anything is written, if the time limit has passed; the first process decides."""
-    if world.broadcast(lambda: b"over" if watch.is_over else b""):
-        raise (TimeIsOver if world.is_first else TimeIsOverElsewhere)(
-            f"max_hours {watch.max_hours:g} passed before the first step. Give the run more time; nothing was changed."
-        )
+
+    def refuse() -> None:
+        if watch.is_over:
+            raise TimeIsOver(
+                f"max_hours {watch.max_hours:g} passed before the first step. Give the run more time; nothing was "
+                "changed."
+            )
+
+    world.agree(refuse)
 
 
 def _new_run(output_root: str, locks: ExitStack) -> bytes:

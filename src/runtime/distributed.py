@@ -17,10 +17,11 @@ from torch import distributed as dist
 from torch.distributed.distributed_c10d import PrefixStore
 from torch.distributed.rendezvous import rendezvous
 
-from ..utils.errors import PeerLost, ReportedElsewhere, UserError
+from ..utils.errors import PeerLost, ReportedElsewhere, TimeIsOver, TimeIsOverElsewhere, UserError
 
 _RESUME_HINT = "Start all processes again; --resume continues from the newest checkpoint."
 _LOCK_WAIT_S = 0.2
+_RETURNED, _REFUSED, _TIME_IS_OVER = range(3)  # what became of a computation of the first process
 
 
 @dataclass(frozen=True)
@@ -45,20 +46,22 @@ class World:
 
         Raises:
             UserError: `compute` raised it; every process raises it, so that none waits for another.
+            TimeIsOver: the same.
         """
         if self.size == 1:
             return compute()
-        content, error = b"", None
+        content, outcome, error = b"", _RETURNED, None
         if self.is_first:
             try:
                 content = compute()
             except UserError as raised:
                 content, error = str(raised).encode(), raised
-        failed, content = self._broadcast(content, error is not None)
+                outcome = _TIME_IS_OVER if isinstance(raised, TimeIsOver) else _REFUSED
+        outcome, content = self._broadcast(content, outcome)
         if error is not None:
             raise error
-        if failed:
-            raise ReportedElsewhere(content.decode())
+        if outcome != _RETURNED:
+            raise (TimeIsOverElsewhere if outcome == _TIME_IS_OVER else ReportedElsewhere)(content.decode())
         return content
 
     def agree(self, check: Callable[[], object]) -> None:
@@ -78,18 +81,18 @@ class World:
         """Wait until every process has reached this point."""
         self.broadcast(bytes)
 
-    def _broadcast(self, content: bytes, failed: bool) -> tuple[bool, bytes]:
+    def _broadcast(self, content: bytes, outcome: int) -> tuple[int, bytes]:
         device = "cuda" if dist.get_backend() == "nccl" else "cpu"
-        header = torch.tensor([len(content), failed], device=device)
+        header = torch.tensor([len(content), outcome], device=device)
         dist.broadcast(header, src=0)
-        length, failed = header.tolist()
+        length, outcome = header.tolist()
         body = torch.empty(length, dtype=torch.uint8)
         if self.is_first and length:
             body = torch.frombuffer(bytearray(content), dtype=torch.uint8)
         body = body.to(device)
         if length:
             dist.broadcast(body, src=0)
-        return bool(failed), body.cpu().numpy().tobytes()
+        return outcome, body.cpu().numpy().tobytes()
 
 
 ALONE = World()

@@ -29,7 +29,7 @@ class ReportedElsewhere(UserError):
 
 
 class TimeIsOver(UserError):
-    """The time limit passed before the first step of a run, of which nothing was written."""
+    """The time limit passed before the first step of a run, such as while its data were prepared."""
 
 
 class TimeIsOverElsewhere(TimeIsOver, ReportedElsewhere):

@@ -21,13 +21,12 @@ from last.runs.checkpoint import Checkpoint, read_checkpoint, save_checkpoint
 from last.runs.checkpoint_files import CheckpointFiles
 from last.runs.folder import RunFolder
 from last.runs.logbook import read_rows
-from last.runtime.distributed import World
 from last.runtime.stop_requests import Stop, StopWatch
 from last.settings.run import RunConfig
 from last.training.gradient_accumulation import GradientAccumulator
 from last.training.guard import Requests
 from last.training.trainer import Trainer
-from last.utils.errors import ReportedElsewhere, Terminated, TimeIsOver, UserError
+from last.utils.errors import Terminated, TimeIsOver, UserError
 
 MakeConfig = Callable[..., RunConfig]
 TIMINGS = {"seconds", "clips_per_second", "data_wait_share", "memory_mib"}
@@ -236,13 +235,6 @@ def test_time_that_is_over_before_the_first_step_is_refused_and_changes_nothing(
     with pytest.raises(TimeIsOver, match="max_hours 1e-09 passed before the first step"):
         experiment.train(tiny_config("max_hours=1e-9"))
     assert not Path(tiny_config().output_root).exists()
-
-
-def test_all_processes_know_that_the_time_of_the_first_one_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(World, "broadcast", lambda *_: b"over")  # as sent by the first process
-    with pytest.raises(TimeIsOver) as refused:
-        experiment._refuse_expired_time(StopWatch(1.0), World(rank=1, size=2))
-    assert isinstance(refused.value, ReportedElsewhere), "the first process has printed it"
 
 
 def stopped_run(tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch, *overrides: str) -> RunFolder:

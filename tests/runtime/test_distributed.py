@@ -29,8 +29,10 @@ from last.experiments.config import resolve
 from last.runs.checkpoint import read_checkpoint
 from last.runs.folder import RunFolder
 from last.runs.logbook import read_rows
+from last.runtime.distributed import World
 from last.settings.run import RunConfig
 from last.utils.config import to_yaml
+from last.utils.errors import ReportedElsewhere, TimeIsOver, TimeIsOverElsewhere, UserError
 from last.utils.locks import LOCK_FILE
 
 PROBE = Path(distributed_probe.__file__)
@@ -310,6 +312,27 @@ def test_a_run_resumes_with_another_number_of_processes(
     reference = ShardReference(config_of(ground, "scarce"), lambda batch: 2 if batch < before else processes)
     reference.fit()
     assert_equal_to_rounding(state, reference.model.state_dict())
+
+
+@pytest.mark.parametrize(("error", "elsewhere"), [(UserError, ReportedElsewhere), (TimeIsOver, TimeIsOverElsewhere)])
+def test_what_the_first_process_refuses_all_refuse_for_the_same_reason(
+    error: type[UserError], elsewhere: type[UserError], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent = []
+
+    def exchange(world: World, content: bytes, outcome: int) -> tuple[int, bytes]:
+        if world.is_first:
+            sent.append((outcome, content))
+        return sent[-1]
+
+    def refuse() -> bytes:
+        raise error("no disk is left")
+
+    monkeypatch.setattr(World, "_broadcast", exchange)
+    for rank, expected in enumerate([error, elsewhere]):
+        with pytest.raises(UserError, match="no disk is left") as refused:
+            World(rank, 2).broadcast(refuse)
+        assert type(refused.value) is expected
 
 
 def test_a_batch_that_cannot_be_shared_is_refused_once(two: Results) -> None:

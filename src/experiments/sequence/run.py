@@ -17,7 +17,7 @@ from ...runtime.precision import choose_device
 from ...runtime.stop_requests import Stop, StopWatch
 from ...settings.distillation import teachers_in
 from ...utils.dotted_keys import value_at
-from ...utils.errors import ReportedElsewhere, UserError
+from ...utils.errors import ReportedElsewhere, TimeIsOver, UserError
 from ...utils.files import copy_files, make_folder
 from ...utils.locks import sole_writer
 from ...utils.progress import SILENT, Progress
@@ -109,10 +109,11 @@ def _train_all(
         try:
             config = step.run_config(seed, teachers.get(step.data, []))
             result = train(config, "auto", progress, started_at=started_at, search_inputs=False, on_end=on_end)
-        except UserError as error:
-            if watch.is_over:  # the time ended while data or teacher outputs were prepared
+        except TimeIsOver as error:  # while data or teacher outputs were prepared
+            if world.is_first:
                 _log.warning("%s", error)
-                return Stop.TIME
+            return Stop.TIME
+        except UserError as error:
             raise error if isinstance(error, ReportedElsewhere) else UserError(f"{title}: {error}") from error
         if result.stopped is not None:
             return result.stopped

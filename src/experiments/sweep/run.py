@@ -15,9 +15,8 @@ from ...evaluation.predictions_file import evaluation_folder
 from ...evaluation.request import EvalRequest
 from ...runs.folder import RunFolder, runs_in
 from ...runs.resume import HARMLESS
-from ...runtime.stop_requests import StopWatch
 from ...settings.distillation import teachers_in
-from ...utils.errors import TrainingDiverged, UserError
+from ...utils.errors import TimeIsOver, TrainingDiverged, UserError
 from ...utils.files import make_folder, write_text
 from ...utils.locks import sole_writer
 from ...utils.numbers import counted
@@ -233,7 +232,6 @@ def _train_and_evaluate(job: Job) -> None:
     config = job.run.config
     if not job.ends_in_time:
         return
-    watch = StopWatch(config.max_hours, job.started_at)
     job.run.failure.unlink(missing_ok=True)
     try:
         result = train(config, "auto", started_at=job.started_at, search_inputs=False, on_end=job.on_end)
@@ -242,7 +240,7 @@ def _train_and_evaluate(job: Job) -> None:
             evaluate(request, evaluation_folder(result.run, job.run.subset))
     except TrainingDiverged:  # the run's folder says so
         pass
+    except TimeIsOver:  # while data were prepared; the run stays pending
+        pass
     except UserError as error:
-        if watch.is_over:  # the time ended while data were prepared
-            return
         write_text(make_folder(job.run.folder) / job.run.failure.name, f"{error}\n")

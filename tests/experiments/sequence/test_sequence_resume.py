@@ -16,7 +16,7 @@ from last.experiments.sequence.run import run_sequence
 from last.experiments.sequence.table import read_rows
 from last.runtime.stop_requests import Stop, StopWatch
 from last.utils.config import read_yaml
-from last.utils.errors import TrainingDiverged, UserError
+from last.utils.errors import TimeIsOver, TrainingDiverged, UserError
 from last.utils.yaml_text import yaml_of
 
 
@@ -41,6 +41,25 @@ def test_a_run_that_stops_ends_the_sequence_and_the_table_says_where(
     assert statuses(whole) == ["done", "stopped", "pending", *["planned"] * 7]
     steps = json.loads((whole.folder / "sequence.json").read_text())["steps"]
     assert [step["status"] for step in steps] == statuses(whole)
+
+
+def test_a_run_whose_time_ends_while_its_data_are_prepared_stops_the_sequence(
+    plan: MakePlan, trainings: Trainings, caplog: pytest.LogCaptureFixture
+) -> None:
+    trainings.stop_at = {2: TimeIsOver("max_hours 1 passed while something was computed")}
+    assert run_sequence(plan()) is Stop.TIME
+    assert len(trainings.configs) == 2
+    assert "passed while something was computed" in caplog.text
+
+
+def test_a_failure_after_the_end_of_the_time_is_an_error_of_its_run(
+    plan: MakePlan, trainings: Trainings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = count()
+    monkeypatch.setattr(StopWatch, "is_over", property(lambda _: next(looks) > 0))  # once the first run has begun
+    trainings.stop_at = {1: UserError("no room left")}
+    with pytest.raises(UserError, match="no room left"):
+        run_sequence(plan())
 
 
 def test_a_diverged_run_is_reported_in_the_table(plan: MakePlan, trainings: Trainings) -> None:
@@ -172,18 +191,6 @@ def test_of_several_attached_sequences_the_one_that_came_furthest_is_continued(
     second = plan(flags=flags)
     sequence._copy_from_inputs(second)
     assert statuses(second) == ["done", "done", "done"]
-
-
-def test_a_time_limit_that_ends_while_teachers_are_asked_stops_the_sequence(
-    plan: MakePlan, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    def refuse(*_: object, **__: object) -> Result:
-        monkeypatch.setattr(StopWatch, "is_over", True)
-        raise UserError("The time limit ended here.")
-
-    monkeypatch.setattr(sequence, "train", refuse)
-    assert run_sequence(plan()) is Stop.TIME
-    assert "The time limit ended here." in caplog.text
 
 
 def test_a_distilled_run_whose_teacher_was_removed_is_refused_with_the_folder_that_is_gone(

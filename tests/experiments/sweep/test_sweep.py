@@ -16,10 +16,10 @@ from last.experiments.sweep.results import read_outcomes
 from last.experiments.sweep.run import run_sweep
 from last.runs.folder import RunFolder
 from last.runs.history import find_runs
-from last.runtime.stop_requests import Stop
+from last.runtime.stop_requests import Stop, StopWatch
 from last.settings.run import RunConfig
 from last.utils.config import read_yaml
-from last.utils.errors import TrainingDiverged, UserError
+from last.utils.errors import TimeIsOver, TrainingDiverged, UserError
 from last.utils.yaml_text import yaml_of
 
 
@@ -136,6 +136,23 @@ def test_a_run_that_stopped_is_resumed(sweep_plan: MakeSweep, sweep_trainings: S
     sweep_trainings.fails = lambda _: None
     assert statuses(sweep_plan()) == ["done", "done"]
     assert len(sweep_trainings.trained) == 3
+
+
+def test_a_run_whose_time_ends_while_its_data_are_prepared_has_not_failed(
+    sweep_plan: MakeSweep, sweep_trainings: SweepTrainings
+) -> None:
+    sweep_trainings.fails = lambda config: TimeIsOver("no time") if "slow" in config.output_root else None
+    plan = sweep_plan()
+    assert [each.status for each in run_sweep(plan, 1)] == ["done", "stopped"]
+    assert not any(run.failure.exists() for run in plan.runs)
+
+
+def test_a_failure_after_the_end_of_the_time_is_no_lack_of_time(
+    sweep_plan: MakeSweep, sweep_trainings: SweepTrainings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep_trainings.fails = lambda config: UserError("no room left") if "slow" in config.output_root else None
+    monkeypatch.setattr(StopWatch, "is_over", True)
+    assert [each.text() for each in run_sweep(sweep_plan(), 1)] == ["top-1 50.00, 1800 s", "failed: no room left"]
 
 
 def test_nothing_begins_when_the_time_is_over(sweep_plan: MakeSweep, sweep_trainings: SweepTrainings) -> None:
