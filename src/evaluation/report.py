@@ -1,6 +1,7 @@
 """The report of an evaluation: metrics, tables and pictures in a folder."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,16 @@ from .metrics import TOP, ClassResult, Metrics, Predictions, ranked_classes, tru
 from .recording_report import summary, write_recordings
 from .recordings import EvaluatedRecordings
 
+_log = logging.getLogger(__name__)
+
 PICTURES = "Drawing the pictures of the report"
 _TITLE_FACTS = ("model", "dataset", "split", "subset")
 _DECIMALS = 4
+# What an earlier evaluation with other options may have left in the folder.
+_OPTIONAL = (
+    *("details.json", "robustness.json", "robustness.png", "confusion.png", "class_accuracy.png"),
+    *("events.csv", "frames.csv", "recordings.csv", "timeline_*.png"),
+)
 
 
 def write_report(
@@ -34,6 +42,9 @@ def write_report(
     extras: Extras = Extras(),  # noqa: B008 - it is frozen
 ) -> dict[str, Path]:
     """Write the report of an evaluation into the folder `out` and return its files by their content.
+
+    Files of an earlier evaluation in the same folder that are not written again stay if its predictions were the same,
+    and are removed if they were others.
 
     The keys are `metrics` (JSON: `facts` and all metrics except the confusion matrix), `per_class`, `confusion`
     and `predictions` (CSV), `confusion_picture` and `class_accuracy_picture` (PNG). If matplotlib cannot
@@ -66,13 +77,33 @@ def write_report(
     write_csv(files["per_class"], *_per_class_table(metrics, class_names))
     confusion = Confusion(class_names, metrics.confusion, metrics.unusable)
     write_csv(files["confusion"], *confusion.table())
+    before = _content(files["predictions"])
     write_csv(files["predictions"], *_predictions_table(predictions, class_names))
     if pictures is None:
         pictures = draws_or_warns(PICTURES)
     if recordings is not None:
         files |= write_recordings(out, recordings, class_names, pictures=pictures)
     files |= write_extras(out, extras, class_names, _title(facts), pictures=pictures)
-    return files | (_draw_pictures(out, metrics, class_names, facts) if pictures else {})
+    files |= _draw_pictures(out, metrics, class_names, facts) if pictures else {}
+    if before and before != _content(files["predictions"]):
+        _remove_others(out, files.values())
+    return files
+
+
+def _content(path: Path) -> bytes:
+    """Return the content of a file, nothing if there is none."""
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
+
+
+def _remove_others(out: Path, written: Iterable[Path]) -> None:
+    """Remove the optional files of an earlier report from the folder `out`, except those that were `written` now."""
+    others = {path for pattern in _OPTIONAL for path in out.glob(pattern)}.difference(written)
+    for path in sorted(others):
+        _log.info("%s was of an earlier evaluation with other predictions: removed.", path)
+        path.unlink(missing_ok=True)
 
 
 def _draw_pictures(

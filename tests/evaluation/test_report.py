@@ -16,8 +16,8 @@ SCORES = [[0.7, 0.2, 0.1], [0.5, 0.3, 0.2], [0.2, 0.6, 0.2]]
 FACTS = {"model": "nano_e", "dataset": "synthetic", "checkpoint": "best_model.pth"}
 
 
-def report(out: Path, classes: list[str] = CLASSES) -> dict[str, Path]:
-    predictions = Predictions(["a", "b", "c"], np.array([0, 1, 1]), np.array(SCORES, np.float32))
+def report(out: Path, classes: list[str] = CLASSES, scores: list[list[float]] = SCORES) -> dict[str, Path]:
+    predictions = Predictions(["a", "b", "c"], np.array([0, 1, 1]), np.array(scores, np.float32))
     return write_report(out, measure(predictions, 3), predictions, classes, FACTS)
 
 
@@ -105,6 +105,30 @@ def test_without_matplotlib_the_tables_are_written_and_one_warning_names_the_ext
     assert set(files) == {"metrics", "per_class", "confusion", "predictions"}
     assert [record.levelname for record in caplog.records] == ["WARNING"]
     assert "last-har[plots]" in caplog.text
+
+
+LEFT = ["details.json", "robustness.json", "robustness.png", "events.csv", "timeline_01_a.png"]
+
+
+def test_what_was_measured_besides_stays_while_the_predictions_are_the_same(
+    tmp_path: Path, coarse_pictures: None
+) -> None:
+    report(tmp_path)
+    for name in LEFT:
+        (tmp_path / name).write_text("of the first evaluation")
+    report(tmp_path)
+    assert all((tmp_path / name).exists() for name in LEFT)
+
+
+def test_what_was_measured_besides_is_removed_with_the_predictions_that_it_was_measured_on(
+    tmp_path: Path, coarse_pictures: None
+) -> None:
+    report(tmp_path)
+    own = [tmp_path / "notes.txt", tmp_path / "picture.png", tmp_path / "report.html"]
+    for path in [*own, *(tmp_path / name for name in LEFT)]:
+        path.write_text("of the first evaluation")
+    files = report(tmp_path, scores=SCORES[::-1])
+    assert sorted(tmp_path.iterdir()) == sorted([*files.values(), *own])
 
 
 def test_too_few_class_names_are_refused(tmp_path: Path) -> None:
