@@ -79,6 +79,7 @@ TESTED_IN = {
     "evaluation/recording_report": "evaluation/test_long_recordings_report",
     "evaluation/statistics": "evaluation/test_population_statistics",
     "experiments/search/run": "experiments/search/test_search",
+    "experiments/resume_check": "experiments/test_run_on_other_data",
     "experiments/sequence/plan": "experiments/sequence/test_sequence",
     "experiments/sequence/run": "experiments/sequence/test_sequence",
     "experiments/sequence/table": "experiments/sequence/test_sequence",

@@ -1,7 +1,7 @@
 """One training run, from its configuration to its summary: a new run or a resumed one."""
 
 import logging
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,10 +9,9 @@ from typing import Any
 
 import torch
 
-from ..data.loading.confidences import is_same_store
 from ..data.loading.run_data import training_data
 from ..data.store.find_store import find_store
-from ..data.store.fingerprints import data_fingerprints, differing
+from ..data.store.fingerprints import data_fingerprints
 from ..data.store.protocols import split
 from ..data.store.reader import Store
 from ..distillation.recipe import DistillationRecipe
@@ -30,12 +29,10 @@ from ..runtime.distributed import World, device_index, joined
 from ..runtime.precision import choose_device, has_mixed_precision, refuse_missing_format
 from ..runtime.run_context import RunContext
 from ..runtime.stop_requests import Stop, StopWatch
-from ..settings.data import DataConfig
 from ..settings.model import ModelConfig
-from ..settings.run import EndOfRun, RunConfig
+from ..settings.run import RunConfig
 from ..tasks.measures import CLASSIFICATION, Measures, refuse_taken_names
 from ..tasks.recipe import TaskRecipe, get_recipe
-from ..training.epoch_report import refuse_no_result
 from ..training.trainer import Trainer
 from ..utils.config import to_yaml
 from ..utils.errors import TimeIsOver, TrainingDiverged, UserError, is_out_of_memory
@@ -43,6 +40,7 @@ from ..utils.files import write_json, write_text
 from ..utils.numbers import counted
 from ..utils.progress import SILENT, Progress
 from ..utils.root_folders import data_roots
+from .resume_check import changes_since, refuse_diverged, refuse_other_data
 from .split_check import check_split
 from .summary import summarise
 
@@ -117,9 +115,9 @@ def train(
             config, resume, explicit_keys, world, recipe, search_inputs=search_inputs, locks=locks
         )
         if resume_point.finished and resume_point.run is not None:
-            _refuse_other_data(resume_point, lambda: _present_changes(config, resume_point), world)
+            refuse_other_data(resume_point, lambda: _present_changes(config, resume_point), world)
             return _finished(resume_point.run, world, None if resume_point.must_copy else on_end)
-        _refuse_diverged(config.end, resume_point)
+        refuse_diverged(config.end, resume_point)
         run_context = RunContext(device, world, watch, progress if world.is_first else SILENT)
         return _run(*_build(config, resume_point, recipe, run_context), on_end)
 
@@ -173,7 +171,9 @@ def _build(
         _log.warning("%s no effect %s.", keys, config.distillation.circumstances)
     data = training_data(config, store, world, device)
     if resume_point.checkpoint is not None:
-        _refuse_other_data(resume_point, lambda: _changes(config.data, resume_point, store, data.fingerprints), world)
+        refuse_other_data(
+            resume_point, lambda: changes_since(config.data, resume_point, store, data.fingerprints), world
+        )
         refuse_other_sizes(resume_point.checkpoint, resume_point.origin)
     torch.manual_seed(config.seed)
     model = recipe.build_model(config, data)
@@ -278,50 +278,6 @@ def _explain_out_of_memory(
         ) from error
 
 
-def _refuse_diverged(end: EndOfRun, resume_point: ResumePoint) -> None:
-    """Refuse to resume a run that has ended without finite scores.
-
-    Raises:
-        TrainingDiverged: it has diverged; its divergence report is kept.
-    """
-    checkpoint, run = resume_point.checkpoint, resume_point.run
-    if checkpoint is None or run is None or not checkpoint.is_end(end):
-        return
-    try:
-        if checkpoint.guard.get("updates", 1) == 0:
-            raise TrainingDiverged("It made no update.")
-        part = f"{'ema_' if checkpoint.ema else ''}test"
-        refuse_no_result(checkpoint.metrics, part, checkpoint.task_measures, checkpoint.has_best)
-    except TrainingDiverged as error:
-        raise TrainingDiverged(
-            f"The run {run.path} has diverged and cannot be resumed: {error} Details are in {run.divergence}. Start a "
-            "new run, with a lower learning_rate or without --amp."
-        ) from error
-
-
-def _refuse_other_data(resume_point: ResumePoint, changes: Callable[[], Sequence[str]], world: World) -> None:
-    """Refuse to resume a run on data other than its training data; the first process reports it."""
-
-    def refuse() -> None:
-        assert resume_point.run is not None
-        if other := changes():
-            raise UserError(
-                f"The run {resume_point.run.path} learned from other data: {' and '.join(other)} changed since. "
-                "Restore the data, or leave --resume out to start a new run; with --init_from it can start from the "
-                "weights of the old one."
-            )
-
-    world.agree(refuse)
-
-
-def _changes(data: DataConfig, resume_point: ResumePoint, store: Store, present: Mapping[str, str]) -> list[str]:
-    """Return how the data differ from the training data of the resumed run."""
-    assert resume_point.checkpoint is not None
-    before = resume_point.checkpoint.data
-    same_store = is_same_store(before.get("store", ""), store, data.min_confidence)
-    return differing(before, present, same_store=same_store)
-
-
 def _present_changes(config: RunConfig, resume_point: ResumePoint) -> list[str]:
     """Return how the present data differ from those of a run; nothing if the data are not on this machine."""
     try:
@@ -329,7 +285,7 @@ def _present_changes(config: RunConfig, resume_point: ResumePoint) -> list[str]:
         present = data_fingerprints(store, split(store.clips, config.data), config.data.skeleton)
     except UserError:
         return []
-    return _changes(config.data, resume_point, store, present)
+    return changes_since(config.data, resume_point, store, present)
 
 
 def _refuse_uneven_batch(batch_size: int, world: World) -> None:
@@ -351,10 +307,8 @@ def _refuse_expired_time(watch: StopWatch, world: World) -> None:
 
     def refuse() -> None:
         if watch.is_over:
-            raise TimeIsOver(
-                f"max_hours {watch.max_hours:g} passed before the first step. Give the run more time; nothing was "
-                "changed."
-            )
+            passed = f"max_hours {watch.max_hours:g} passed before the first step"
+            raise TimeIsOver(f"{passed}. Give the run more time; nothing was changed.")
 
     world.agree(refuse)
 
