@@ -16,7 +16,7 @@ from ...utils.progress import SILENT, Progress
 from ..run import EndCallback
 from ..sweep.plan import BASELINE, SweepRun
 from ..sweep.results import DIVERGED, DONE, PENDING, STOPPED, Outcome, outcome_of
-from ..sweep.run import Job, epochs_of, refuse_other_settings, train_jobs
+from ..sweep.run import Job, epochs_left, refuse_other_settings, train_jobs
 from .budget import Costs, Rung, described, plan_rungs
 from .plan import Candidate, Search, refuse_unsuitable_clips
 from .results import Stage, Standing, read_stages, write_search
@@ -160,7 +160,7 @@ def _runs_done(stage: Stage, ended: Collection[_Tried]) -> float:
     """Return how many runs of a stage have ended, also early, and the finished share of those that are begun."""
     begun = [each for each in stage.outcomes if each.status != PENDING]
     return sum(
-        1.0 if (each.run.folder, each.run.seed) in ended else 1 - _epochs_left(each) / stage.epochs for each in begun
+        1.0 if (each.run.folder, each.run.seed) in ended else 1 - epochs_left(each) / stage.epochs for each in begun
     )
 
 
@@ -187,18 +187,13 @@ def _train(step: _Step, jobs: int, clock: _Clock, progress: Progress, on_end: En
     began, hours = time.monotonic(), max(clock.left_s, _SHORTEST_S) / 3600  # 0 would be no limit
     runs = [replace(run, config=replace(run.config, max_hours=hours)) for run in step.runs]
     outcomes = [outcome_of(run) for run in runs]
-    done = [epochs_of(each) for each in outcomes]
-    left_s = [_epochs_left(each) * step.seconds_per_epoch for each in outcomes]
+    left_s = [epochs_left(each) * step.seconds_per_epoch for each in outcomes]
     todo = [Job(run, began, on_end, expected, step.reserved_s) for run, expected in zip(runs, left_s, strict=True)]
     total = sum(run.config.epochs for run in runs)
-    with progress.task(f"schedules of {runs[0].config.epochs}", total, "epochs", before=sum(done)) as bar:
+    before = total - sum(map(epochs_left, outcomes))
+    with progress.task(f"schedules of {runs[0].config.epochs}", total, "epochs", before=before) as bar:
         for _ in train_jobs(todo, jobs, runs, bar):
             pass
-
-
-def _epochs_left(outcome: Outcome) -> int:
-    """Return how many epochs of a run are left; none if it is done, perhaps early, and only has to be evaluated."""
-    return 0 if outcome.status == DONE else outcome.run.config.epochs - epochs_of(outcome)
 
 
 def seconds_per_epoch(outcomes: Sequence[Outcome]) -> float | None:

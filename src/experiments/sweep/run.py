@@ -168,7 +168,7 @@ def _train_all(plan: SweepPlan, jobs: int, progress: Progress, on_end: EndCallba
         return
     began = time.monotonic()
     todo = [Job(run, began, on_end) for run in waiting]
-    before = sum(map(epochs_of, outcomes))
+    before = plan.epochs - sum(map(epochs_left, outcomes))
     with progress.task("training", plan.epochs, "epochs", before=before) as bar:
         for _ in train_jobs(todo, jobs, plan.runs, bar):
             write_results(plan, read_outcomes(plan))
@@ -184,10 +184,13 @@ def train_jobs(todo: Sequence[Job], processes: int, shown: Sequence[SweepRun], b
         bar: a task that counts epochs.
     """
     advance = _advancing(shown, bar)
+    lengths = {(job.run.folder, job.run.seed): _length(outcome_of(job.run)) for job in todo}
     with closing(work_in_order(_train_and_evaluate, todo, min(processes, len(todo)), _LOST, advance)) as finished:
         for job in finished:
             advance()
             outcome = outcome_of(job.run)
+            if early := lengths[job.run.folder, job.run.seed] - _length(outcome):
+                bar.advance(early)
             if outcome.status != PENDING:  # no time was left for others, which is told at the end
                 _log.info(f"{job.run.title}: {outcome.text()}")
             yield outcome
@@ -212,9 +215,19 @@ def _epochs_done(runs: Sequence[SweepRun]) -> int:
     return sum(_lines(run.logbook) for folder in {each.folder for each in runs} for run in runs_in(folder))
 
 
-def epochs_of(outcome: Outcome) -> int:
+def _length(outcome: Outcome) -> int:
+    """Return with how many epochs a run has ended or is to end."""
+    return _epochs_of(outcome) + epochs_left(outcome)
+
+
+def _epochs_of(outcome: Outcome) -> int:
     """Return the number of finished epochs of one run."""
     return 0 if outcome.folder is None else _lines(RunFolder(outcome.folder).logbook)
+
+
+def epochs_left(outcome: Outcome) -> int:
+    """Return how many epochs of one run are left: none if it has ended, perhaps early, or diverged."""
+    return 0 if outcome.status in (DONE, DIVERGED) else outcome.run.config.epochs - _epochs_of(outcome)
 
 
 def _lines(path: Path) -> int:

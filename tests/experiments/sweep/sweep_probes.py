@@ -49,6 +49,7 @@ class SweepTrainings:
         self.evaluated: list[tuple[Path, str]] = []
         self.recognised: Callable[[RunConfig], Sequence[int]] = lambda _: range(5)
         self.fails: Callable[[RunConfig], Exception | Stop | None] = lambda _: None
+        self.length: Callable[[RunConfig], int] = lambda config: config.epochs
         self.seconds: Callable[[RunConfig], float] = lambda _: 1800.0
         self.now = 0.0  # passes while runs are trained, if `passing_time` is used
 
@@ -64,7 +65,7 @@ class SweepTrainings:
             if "diverged" in str(failure):
                 write_json(run.divergence, {})
             raise failure
-        write_text(run.logbook, "{}\n" * config.epochs)
+        write_text(run.logbook, "{}\n" * self.length(config))
         seconds = self.seconds(config)
         self.now += seconds
         figures = {"final_top1": 10.0 * len(self.recognised(config)), "train_seconds": seconds, "test_clips": 10}

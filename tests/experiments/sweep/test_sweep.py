@@ -191,6 +191,14 @@ def test_progress_counts_the_epochs_of_all_runs(sweep_plan: MakeSweep, sweep_tra
     assert counted([1], {**SLOW, "slower": ["learning_rate=0.0001"]}) == (9, 6, 3), "not those of the seed 0"
 
 
+def test_progress_reaches_its_end_if_runs_end_early(sweep_plan: MakeSweep, sweep_trainings: SweepTrainings) -> None:
+    sweep_trainings.length = lambda _: 1
+    shown = NotedProgress()
+    run_sweep(sweep_plan(flags={"epochs": 3}), 1, shown)
+    (task,) = shown.tasks
+    assert (task.total, task.before, sum(task.done)) == (6, 0, 6)
+
+
 def test_the_files_show_the_results_while_the_sweep_runs(
     sweep_plan: MakeSweep, sweep_trainings: SweepTrainings
 ) -> None:
