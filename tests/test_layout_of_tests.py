@@ -72,6 +72,7 @@ TESTED_IN = {
     "distillation/task": "distillation/test_distilled_runs",
     "distillation/teacher_outputs": "distillation/test_teacher_cache",
     "distillation/teachers": "distillation/test_distilled_runs",
+    "distillation/unseen_advice": "distillation/test_unseen",
     "evaluation/choices": "evaluation/test_evaluate",
     "evaluation/extras_report": "evaluation/test_details",
     "evaluation/findings": "evaluation/test_details",
