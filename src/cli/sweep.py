@@ -134,17 +134,8 @@ def _spec(arguments: argparse.Namespace, jobs: int) -> "SweepSpec":
 def _show(plan: "SweepPlan", outcomes: "list[Outcome]", drawing: bool) -> None:
     """Print and draw the results of all variants."""
     from ..experiments.sweep.figure import draw_sweep
-    from ..experiments.sweep.results import (
-        DIVERGED,
-        FAILED,
-        PENDING,
-        STOPPED,
-        columns,
-        compare,
-        compared_clips,
-        notes,
-        row,
-    )
+    from ..experiments.sweep.report import columns, compared_clips, notes, row
+    from ..experiments.sweep.results import DIVERGED, FAILED, PENDING, STOPPED, compare
 
     results = compare(plan, outcomes)
     title = plan.runs[0].config.title

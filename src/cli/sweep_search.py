@@ -77,7 +77,7 @@ def run_and_show(arguments: argparse.Namespace, spec: "SweepSpec", jobs: int) ->
 def _show(search: "Search", standing: "Standing", drawing: bool) -> None:
     """Print and draw the results."""
     from ..experiments.search.figure import draw_search
-    from ..experiments.search.results import choice, columns, notes, rows
+    from ..experiments.search.report import choice, columns, notes, rows
     from ..experiments.sweep.results import STOPPED
 
     title = search.title

@@ -19,7 +19,8 @@ from ..sweep.results import DIVERGED, DONE, PENDING, STOPPED, Outcome, outcome_o
 from ..sweep.run import Job, epochs_left, refuse_other_settings, train_jobs
 from .budget import Costs, Rung, described, plan_rungs
 from .plan import Candidate, Search, refuse_unsuitable_clips
-from .results import Stage, Standing, read_stages, write_search
+from .report import write_search
+from .results import Stage, Standing, read_stages
 
 _log = logging.getLogger(__name__)
 

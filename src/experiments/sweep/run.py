@@ -27,7 +27,8 @@ from ..run import EndCallback, store_of, train
 from ..series import changed_values
 from ..split_check import divided_with_warnings
 from .plan import BASELINE, SweepPlan, SweepRun
-from .results import DIVERGED, DONE, PENDING, Outcome, outcome_of, read_outcomes, write_results
+from .report import write_results
+from .results import DIVERGED, DONE, PENDING, Outcome, outcome_of, read_outcomes
 
 _log = logging.getLogger(__name__)
 

@@ -8,7 +8,8 @@ from search_probes import MakeSearch
 from sweep_probes import SweepTrainings
 
 from last.evaluation.paired import Difference
-from last.experiments.search.results import Standing, choice, columns, notes, optimism, read_stages, rows
+from last.experiments.search.report import choice, columns, notes, optimism, rows
+from last.experiments.search.results import Standing, read_stages
 from last.experiments.search.run import run_search
 from last.runtime.stop_requests import Stop
 from last.settings.run import RunConfig

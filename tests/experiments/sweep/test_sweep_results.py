@@ -5,7 +5,8 @@ import json
 import pytest
 from sweep_probes import SLOW, MakeSweep, SweepTrainings
 
-from last.experiments.sweep.results import columns, compare, notes, read_outcomes, row
+from last.experiments.sweep.report import columns, notes, row
+from last.experiments.sweep.results import compare, read_outcomes
 from last.experiments.sweep.run import run_sweep
 from last.settings.splits import FoldChoice
 from last.utils.errors import UserError
