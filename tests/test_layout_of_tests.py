@@ -21,6 +21,8 @@ TESTED_IN = {
     "cli/predict_input": "cli/test_predict_command",
     "cli/predict_output": "cli/test_predict_command",
     "cli/progress_line": "cli/test_terminal",
+    "cli/runs_compare": "cli/test_runs_command",
+    "cli/runs_table": "cli/test_runs_command",
     "cli/steps": "cli/test_start_command",
     "cli/split_options": "cli/test_split_command",
     "data/loading/augmented": "cli/test_view_command",
