@@ -10,9 +10,10 @@ from ..utils.errors import UserError
 from ..utils.extras import refuse_missing
 from ..utils.openmp import sleep_if_busy
 from ..utils.program import program
+from ..utils.system_errors import reason
 from ..version import __version__
 from .failures import refuse_foreign_exit, report_error, signals_as_exceptions
-from .output import reader_left, reason_for, safe_output
+from .output import reader_left, safe_output
 
 COMMANDS = {
     "train": (".train", "train a model on a prepared data set"),
@@ -77,7 +78,7 @@ def _report_lost_output(problem: OSError | ValueError, code: int, arguments: lis
     if reader_left(problem):  # as with `head`, which is no error
         return code or (141 if output_is_result else 0)
     kind = "error" if output_is_result else "warning"
-    print(f"{kind}: Part of the output could not be written to stdout: {reason_for(problem)}.", file=sys.stderr)
+    print(f"{kind}: Part of the output could not be written to stdout: {reason(problem)}.", file=sys.stderr)
     return code or (2 if output_is_result else 0)
 
 

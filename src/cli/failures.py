@@ -21,11 +21,11 @@ from ..utils.errors import (
     is_unsupported_gpu,
 )
 from ..utils.extras import extra_of, fault_of, repair_command
-from ..utils.files import is_resolvable, reason
 from ..utils.foreign_text import harmless
 from ..utils.plug_in_files import plug_in_at_fault
 from ..utils.program import install_command
 from ..utils.signals import ENDING_SIGNALS, is_ignored
+from ..utils.system_errors import is_resolvable, reason
 
 _STOPPED = {HungUp: 129, Terminated: 143}
 REQUIRED = ("numpy", "yaml", "rich")  # as they are imported

@@ -20,6 +20,7 @@ from ..live.frames import LONGEST_FRAME_BYTES, Frame, frame_of_line
 from ..live.settings import MOST_BODIES, LiveSettings
 from ..live.stream import Event, StreamRecognizer
 from ..utils.errors import UserError
+from ..utils.system_errors import reason
 from .live_socket import messages_of
 from .live_view import LiveView
 from .options import check_bounds, examples
@@ -196,7 +197,7 @@ def _replayed(arguments: argparse.Namespace) -> Iterator[tuple[str, Frame | User
     try:
         lines = path.open("rb")
     except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror or error}).") from error
+        raise UserError(f"{path} cannot be read ({reason(error)}).") from error
     with lines:
         frames = _parsed("line", numbered_lines(lines, LONGEST_FRAME_BYTES))
         yield from _at_their_times(frames, arguments.speed, _LONGEST_PAUSE_S)

@@ -12,8 +12,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, TextIO, cast
 
-from ..utils.files import reason
-
 _STANDARD = (0, 1, 2)  # the descriptors of stdin, stdout and stderr
 _NOT_WRITABLE = (OSError, ValueError)  # ValueError: the stream was closed within the process
 
@@ -104,11 +102,6 @@ def safe_output() -> Iterator[tuple[SafeStream, SafeStream]]:
 def reader_left(problem: OSError | ValueError | None) -> bool:
     """Return whether the reader, such as `head`, exited before the end of the output."""
     return isinstance(problem, BrokenPipeError)
-
-
-def reason_for(problem: OSError | ValueError) -> str:
-    """Return why output was dropped."""
-    return reason(problem) if isinstance(problem, OSError) else str(problem)
 
 
 def _replace_unencodable(stream: TextIO | None) -> None:

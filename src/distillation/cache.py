@@ -24,6 +24,7 @@ from ..utils.array_files import DamagedArray, Mode, map_array
 from ..utils.errors import UserError
 from ..utils.files import file_checksum, make_folder, read_json, write_error, write_json
 from ..utils.locks import sole_writer
+from ..utils.system_errors import reason
 from .teacher_outputs import OutputShapes, TeacherOutputs, unpacked
 
 Outputs = np.memmap[Any, np.dtype[np.float32]]
@@ -83,7 +84,7 @@ class OutputFolder:
         try:
             found = file_checksum(self._outputs)
         except OSError as error:
-            raise self._damaged(error.strerror or str(error)) from error
+            raise self._damaged(reason(error)) from error
         if found != read_json(self._header).get("sha256"):
             raise self._damaged("its checksum is wrong")
 
@@ -96,7 +97,7 @@ class OutputFolder:
         try:
             return torch.from_numpy(self._mapped("c"))
         except (OSError, DamagedArray) as error:
-            raise self._damaged(str(error)) from error
+            raise self._damaged(reason(error)) from error
 
     @contextmanager
     def alone(self) -> Iterator[None]:

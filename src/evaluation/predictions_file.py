@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ..runs.folder import RunFolder
 from ..utils.errors import UserError
+from ..utils.system_errors import reason
 
 FILE = "predictions.csv"
 
@@ -25,7 +26,7 @@ def read_recognised(path: Path) -> Mapping[str, bool]:
         with path.open(encoding="utf-8", newline="") as file:
             found = {row["name"]: row["correct"] == "1" for row in csv.DictReader(file)}
     except (OSError, KeyError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path} cannot be read ({error}). Remove it, and evaluate the run again.") from error
+        raise UserError(f"{path} cannot be read ({reason(error)}). Remove it, and evaluate the run again.") from error
     if not found:
         raise UserError(f"{path} has no clips. Remove it, and evaluate the run again.")
     return dict(sorted(found.items()))

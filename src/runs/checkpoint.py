@@ -23,6 +23,7 @@ from ..utils.config import Layer, merge
 from ..utils.errors import UserError
 from ..utils.files import atomic_path, read_whole
 from ..utils.renamed_keys import with_present_keys
+from ..utils.system_errors import reason
 from .checkpoint_check import field_problem
 from .torch_file import NotTorchFile, read_torch_file
 
@@ -180,8 +181,7 @@ def checkpoint_bytes(path: Path) -> bytes:
         return read_whole(path, _LIMIT_BYTES, "a checkpoint")
     except OSError as error:
         raise UserError(
-            f"Cannot read the checkpoint {path}: {error.strerror or error}. Give a file such as "
-            "<run>/checkpoints/last.pth."
+            f"Cannot read the checkpoint {path}: {reason(error)}. Give a file such as <run>/checkpoints/last.pth."
         ) from error
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ..utils.errors import UserError
 from ..utils.leftovers import remove
+from ..utils.system_errors import reason
 from .checkpoint import Checkpoint, read_checkpoint, save_checkpoint
 from .folder import RunFolder
 
@@ -138,7 +139,7 @@ class CheckpointFiles:
         try:
             remove(path)
         except OSError as error:
-            _log.warning("Cannot remove %s: %s.", path, error.strerror)
+            _log.warning("Cannot remove %s: %s.", path, reason(error))
 
 
 def _contains(path: Path, checkpoint: Checkpoint) -> bool:

@@ -15,9 +15,9 @@ from pathlib import Path
 
 from ..settings.distillation import teachers_in
 from ..utils.errors import UserError
-from ..utils.files import reason
 from ..utils.leftovers import abandoned
 from ..utils.locks import LOCK_FILE, is_locked, sole_writer
+from ..utils.system_errors import reason
 from .folder import RunFolder
 from .history import run_folders
 from .results import places_of_teacher

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from ..utils.errors import UserError
 from ..utils.files import read_whole, write_csv
+from ..utils.system_errors import reason
 
 _log = logging.getLogger(__name__)
 
@@ -88,7 +89,7 @@ def read_confusion(path: Path) -> Confusion | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise UserError(f"Cannot read {path}: {error.strerror or error}.") from error
+        raise UserError(f"Cannot read {path}: {reason(error)}.") from error
     except UserError:
         raise
     except (ValueError, IndexError, OverflowError, csv.Error) as error:

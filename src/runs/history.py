@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ..tasks.recipe import TaskRecipe
 from ..utils.errors import UserError
 from ..utils.root_folders import RootFolders, folders_below, is_file, outermost
+from ..utils.system_errors import reason
 from .folder import SEARCH_FILE, SEQUENCE_FILE, SWEEP_FILE, RunFolder, runs_in
 from .shipped_weights import list_pretrained, pretrained_file
 
@@ -57,7 +58,7 @@ def run_folders(output_root: Path) -> list[RunFolder]:
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise UserError(f"Cannot read the folder of runs {output_root}: {error.strerror or error}.") from error
+        raise UserError(f"Cannot read the folder of runs {output_root}: {reason(error)}.") from error
     levels = _PLANNED_LEVELS if _is_planned(output_root) else _LEVELS
     return sorted(map(RunFolder, _folders_of_runs(inside, levels - 1)), key=_age, reverse=True)
 
@@ -192,10 +193,13 @@ def _configuration(run: RunFolder, warning: str = "") -> Mapping[str, Any]:
     """Return a run's configuration; an empty one if it is missing or unreadable, as in a foreign folder."""
     try:
         return run.read_config() if run.config.exists() else {}
-    except (UserError, OSError) as error:  # an OSError from a folder without access
-        if warning:
-            _log.warning(warning, error)
-        return {}
+    except UserError as error:
+        problem = str(error)
+    except OSError as error:  # from a folder without access
+        problem = f"Cannot read {run.config}: {reason(error)}."
+    if warning:
+        _log.warning(warning, problem)
+    return {}
 
 
 def _task_of(run: RunFolder) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ..utils.errors import UserError
 from ..utils.files import failure, make_folder, read_whole, write_error, write_text
+from ..utils.system_errors import reason
 from .append_file import append
 from .tensorboard_scalars import TensorboardScalars
 
@@ -140,7 +141,7 @@ def _read_lines(path: Path) -> list[bytes]:
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise UserError(f"Cannot read {path}: {error.strerror or error}.") from error
+        raise UserError(f"Cannot read {path}: {reason(error)}.") from error
     return lines if lines[-1] else lines[:-1]
 
 

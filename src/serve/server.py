@@ -11,6 +11,7 @@ import uvicorn
 from starlette.middleware.cors import CORSMiddleware
 
 from ..utils.errors import UserError
+from ..utils.system_errors import reason
 from .app import create_app
 from .connections import connections_of
 from .gate import LOOPBACK, Access
@@ -36,7 +37,7 @@ def listen(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port), family=family, backlog=_BACKLOG)
     except (OSError, OverflowError, UnicodeError) as error:
         raise UserError(
-            f"The server cannot listen at {host}, port {port} ({error}). Choose others: --host, --port."
+            f"The server cannot listen at {host}, port {port} ({reason(error)}). Choose others: --host, --port."
         ) from error
 
 

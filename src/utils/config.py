@@ -21,6 +21,7 @@ from .foreign_text import short
 from .limits import annotations_of, entry_type
 from .names import suggestion
 from .overlay import overlaid, without_removals
+from .system_errors import reason
 from .yaml_text import parse_with_texts, yaml_of
 
 MODEL_FILES = {
@@ -191,7 +192,7 @@ def _read_text(path: Path) -> str:
     try:
         return read_whole(path, _YAML_LIMIT_BYTES, "a configuration").decode("utf-8-sig")
     except OSError as error:
-        raise UserError(f"Cannot read the configuration {path}: {error.strerror or error}.") from error
+        raise UserError(f"Cannot read the configuration {path}: {reason(error)}.") from error
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is not valid YAML: {error}") from error
 

@@ -16,33 +16,14 @@ from .errors import Unwritable, UserError
 from .json_text import parse_json
 from .leftovers import temporary_beside
 from .regular_files import open_regular, size_of_open
+from .system_errors import is_lack_of_space, reason
 
-_REASONS = {
-    errno.ENOSPC: "the disk is full",
-    errno.EDQUOT: "the disk quota is used up",
-    errno.EACCES: "permission was denied",
-    errno.EPERM: "permission was denied",
-    errno.EROFS: "the file system is read-only",
-    errno.ENOTDIR: "a part of the path is a file, not a folder",
-    errno.EEXIST: "a file of that name is in the way",
-}
-_NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 _PIECE_BYTES = 1 << 20
-
-
-def reason(error: OSError) -> str:
-    """Return the cause of an error: in plain words if a user can resolve it, else as the system gives it."""
-    return _REASONS.get(error.errno or 0, "") or error.strerror or str(error)
-
-
-def is_resolvable(error: OSError) -> bool:
-    """Return whether the cause of an error is one that a user can resolve, such as a full disk."""
-    return error.errno in _REASONS
 
 
 def write_error(path: Path, error: OSError) -> Unwritable:
     """Return the user error for a path that could not be written, with its cause and a remedy."""
-    remedy = "Free some space there or choose" if error.errno in _NO_SPACE else "Choose"
+    remedy = "Free some space there or choose" if is_lack_of_space(error) else "Choose"
     return Unwritable(f"{failure(path, error)} {remedy} another place.")
 
 
@@ -141,7 +122,7 @@ def refuse_unwritable(path: Path, *, folder: bool = False) -> None:
     here = path.absolute()
     try:
         if not folder and here.is_dir():
-            raise IsADirectoryError(errno.EISDIR, "a folder of that name is in the way")
+            raise IsADirectoryError(errno.EISDIR, "it is a folder")
         places = (here, *here.parents) if folder else here.parents
         existing = next(each for each in places if each.exists())
         probe = temporary_beside(existing / "probe")
@@ -255,7 +236,7 @@ def read_json(path: Path, limit_bytes: int = 64 << 20) -> Mapping[str, Any]:
     try:
         value = parse_json(read_whole(path, limit_bytes, "what it should hold").decode("utf-8"))
     except OSError as error:
-        raise UserError(f"Cannot read {path}: {error.strerror}.") from error
+        raise UserError(f"Cannot read {path}: {reason(error)}.") from error
     except UserError:
         raise
     except ValueError as error:

@@ -9,6 +9,7 @@ from ...utils.errors import UserError
 from ...utils.files import read_whole
 from ...utils.names import first_few, normal_form
 from ...utils.numbers import counted
+from ...utils.system_errors import reason
 
 _logger = logging.getLogger(__name__)
 _LIMIT_BYTES = 64 << 20
@@ -30,7 +31,7 @@ def read_ignore_list(path: Path) -> list[str]:
     try:
         text = read_whole(path, _LIMIT_BYTES, "a list of names").decode("utf-8-sig")
     except OSError as error:
-        raise UserError(f"Cannot read the ignore list {path}: {error.strerror or error}.") from error
+        raise UserError(f"Cannot read the ignore list {path}: {reason(error)}.") from error
     except UnicodeDecodeError as error:
         raise UserError(f"The ignore list {path} is not a text file: {error}.") from error
     lines = [line for each in _LINE_END.split(text) if (line := normal_form(each.strip()))]

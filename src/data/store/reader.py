@@ -20,6 +20,7 @@ from ...utils.errors import UserError
 from ...utils.files import file_checksum, read_json
 from ...utils.numbers import counted
 from ...utils.program import program
+from ...utils.system_errors import reason
 from .clip import Clip
 from .format import (
     CLIP_NUMBERS,
@@ -283,7 +284,7 @@ def _checksum(path: Path) -> str:
     try:
         return file_checksum(path)
     except OSError as error:
-        raise UserError(f"Cannot read {path}: {error.strerror or error}. Check its permissions.") from error
+        raise UserError(f"Cannot read {path}: {reason(error)}. Check its permissions.") from error
 
 
 def _map_array(path: Path) -> NDArray[Any]:
@@ -291,7 +292,7 @@ def _map_array(path: Path) -> NDArray[Any]:
     try:
         return np.asarray(map_array(path, records=path.name == CLIPS_FILE))
     except (OSError, DamagedArray) as error:
-        raise _damaged(path.parent, f"{path.name} cannot be read ({error})") from error
+        raise _damaged(path.parent, f"{path.name} cannot be read ({reason(error)})") from error
 
 
 def _damaged(path: Path, what: str) -> UserError:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from ...utils.array_files import DamagedArray, read_header
 from ...utils.errors import UserError
 from ...utils.regular_files import open_regular, size_of_open
+from ...utils.system_errors import reason
 
 CHUNK_ROWS = 1 << 18  # read at a time where all rows are, about 80 MB of joints
 # Rows between two requested ones are read too, if that costs less than another call.
@@ -45,7 +46,7 @@ class RowFile:
             self._file = open_regular(path)
             header = read_header(self._file, size_of_open(self._file))
         except (OSError, DamagedArray) as error:
-            raise self._lost(str(error)) from error
+            raise self._lost(reason(error)) from error
         if header.order == "F":
             raise self._lost("its rows are not contiguous")
         self.shape, self.dtype = header.shape, header.dtype
@@ -122,7 +123,7 @@ class RowFile:
                 self._file.seek(position)
                 target = target[self._file.readinto(target) :]  # type: ignore[attr-defined]
         except OSError as error:
-            raise self._lost(error.strerror or str(error)) from error
+            raise self._lost(reason(error)) from error
         if target:
             raise self._lost("it is shorter than it was when it was opened")
 

@@ -24,6 +24,7 @@ from ...utils.errors import UserError
 from ...utils.files import read_whole, write_once
 from ...utils.foreign_text import short
 from ...utils.names import normal_form, suggestion
+from ...utils.system_errors import reason
 from .listed_parts import list_rule
 from .protocols import PARTS, Split, select
 from .recordings import recordings_of
@@ -101,7 +102,7 @@ class _Lines:
         try:
             return read_whole(self._path, _LIMIT_BYTES, "a split").decode("utf-8-sig")
         except OSError as error:
-            raise UserError(f"Cannot read the split {self._path}: {error.strerror or error}.") from error
+            raise UserError(f"Cannot read the split {self._path}: {reason(error)}.") from error
         except UnicodeDecodeError as error:
             raise UserError(
                 f"The split {self._path} is not a text file: {error}. It should have clip names, one a line, below the "

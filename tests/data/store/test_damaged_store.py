@@ -345,5 +345,5 @@ def test_an_array_that_cannot_be_read_for_its_checksum_is_refused(
         raise PermissionError(errno.EACCES, "Permission denied")
 
     monkeypatch.setattr("last.data.store.reader.file_checksum", fail)
-    with pytest.raises(UserError, match=r"Permission denied. Check its permissions"):
+    with pytest.raises(UserError, match=r"permission was denied\. Check its permissions"):
         open_store(store_folder)

@@ -4,6 +4,7 @@ import errno
 import os
 import pickle
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pytest
@@ -104,3 +105,12 @@ def test_a_file_that_cannot_be_read_is_refused_with_what_to_do(path: Path, monke
     monkeypatch.setattr(os, "preadv", fail, raising=False)
     with pytest.raises(UserError, match=r"a\.npy: Input/output error\. Copy the store again"):
         file.span(0, 1)
+
+
+def test_a_file_that_cannot_be_opened_is_refused_in_plain_words(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def deny(_: Path) -> BinaryIO:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr("last.data.store.row_file.open_regular", deny)
+    with pytest.raises(UserError, match=r"a\.npy: permission was denied\. Copy the store again"):
+        RowFile(path)

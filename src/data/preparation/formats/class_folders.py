@@ -16,6 +16,7 @@ from typing import ClassVar
 
 from ....utils.errors import UserError
 from ....utils.names import first_few, normal_form
+from ....utils.system_errors import reason
 from .base import Entry, Source
 from .clip_builder import ClipMetadata
 from .listing import files_below, is_junk, size_of, tally
@@ -167,7 +168,7 @@ def _subfolders(raw: Path) -> list[Path]:
     try:
         return sorted(path for path in raw.iterdir() if path.is_dir() and not is_junk(PurePath(path.name)))
     except OSError as error:
-        raise UserError(f"Cannot look for class folders in {raw}: {error.strerror}.") from error
+        raise UserError(f"Cannot look for class folders in {raw}: {reason(error)}.") from error
 
 
 def _refuse_equal_names(where: str, names: Sequence[str]) -> None:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from ....utils.extras import extra_problem, fault_of
 from ....utils.regular_files import open_regular
+from ....utils.system_errors import reason
 from .base import BadClip, Entry
 from .sniff import FIRST_BYTES, HDF5, file_kind
 
@@ -136,4 +137,4 @@ def _data(entry: Entry) -> bytes:
         with open_regular(entry.path) as file:
             return file.read(LIMIT_BYTES)
     except OSError as error:
-        raise BadClip(entry.name, 0, f"cannot be read: {error.strerror or error}") from error
+        raise BadClip(entry.name, 0, f"cannot be read: {reason(error)}") from error

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePath
 
 from ....utils.errors import UserError
+from ....utils.system_errors import reason
 
 _logger = logging.getLogger(__name__)
 # What macOS and Windows leave in folders and archives, in addition to hidden files.
@@ -61,8 +62,7 @@ def changed_ns(path: Path) -> int:
     try:
         return path.stat().st_mtime_ns
     except OSError as error:
-        reason = error.strerror or error
-        raise UserError(f"Cannot read {path}: {reason}. Copy it again, or remove it if it is a link.") from error
+        raise UserError(f"Cannot read {path}: {reason(error)}. Copy it again, or remove it if it is a link.") from error
 
 
 def ending(name: str) -> str:
@@ -84,4 +84,4 @@ def tally(names: Iterable[str]) -> str:
 
 
 def _refuse_folder(error: OSError) -> None:
-    raise UserError(f"Cannot look for recordings in {error.filename}: {error.strerror}.") from error
+    raise UserError(f"Cannot look for recordings in {error.filename}: {reason(error)}.") from error

@@ -17,6 +17,7 @@ from ....utils.errors import UserError
 from ....utils.names import normal_form
 from ....utils.numbers import counted
 from ....utils.regular_files import open_regular
+from ....utils.system_errors import reason
 from ....utils.zip_files import Archive, DamagedZip
 from ...store.clip import Clip
 from .base import BadClip, Entry, Reader, Source
@@ -122,8 +123,8 @@ def read_bytes(entry: Entry, limit_bytes: int) -> bytes:
     too_large = BadClip(entry.name, 0, f"is larger than {limit_bytes} bytes, too large for one recording: split it")
     if entry.size > limit_bytes:
         raise too_large
-    if not entry.member and entry.path.suffix.lower() == ".zip" and (reason := damage_of_archive(entry.path)):
-        raise BadClip(entry.name, 0, f"is not a readable zip archive ({reason})")
+    if not entry.member and entry.path.suffix.lower() == ".zip" and (damage := damage_of_archive(entry.path)):
+        raise BadClip(entry.name, 0, f"is not a readable zip archive ({damage})")
     data = _unpacked(entry, limit_bytes)
     if len(data) > limit_bytes:
         raise too_large
@@ -220,8 +221,8 @@ def _members(path: Path) -> list[tuple[str, int]]:
         with Archive(path) as archive:
             members = [member for member in archive.members if not member.is_folder]
     except (OSError, DamagedZip) as error:
-        reason = why_unreadable(path, ZIP, error)
-        raise UserError(f"{path} is not a readable zip archive ({reason}). Download it again, or remove it.") from error
+        damage = why_unreadable(path, ZIP, error)
+        raise UserError(f"{path} is not a readable zip archive ({damage}). Download it again, or remove it.") from error
     return sorted(
         (member.name, member.size) for member in members if not is_junk(PurePosixPath(member.name.replace("\\", "/")))
     )
@@ -241,7 +242,7 @@ def _unpacked(entry: Entry, limit_bytes: int) -> bytes:
     except (DamagedZip, *_GZIP_ERRORS) as error:
         raise BadClip(entry.name, 0, f"cannot be unpacked from {entry.path.name}: {error}") from error
     except OSError as error:
-        raise BadClip(entry.name, 0, f"cannot be read: {error.strerror or error}") from error
+        raise BadClip(entry.name, 0, f"cannot be read: {reason(error)}") from error
 
 
 def _read_file(entry: Entry, limit_bytes: int) -> bytes:

@@ -20,6 +20,7 @@ from ....utils.array_files import check_shape
 from ....utils.errors import UserError
 from ....utils.foreign_text import are_characters
 from ....utils.regular_files import open_regular
+from ....utils.system_errors import reason
 from .bounded_unpickler import BoundedUnpickler, Budget, Refused
 from .sniff import PICKLE, why_unreadable
 
@@ -48,13 +49,13 @@ def load_plain(path: Path) -> Any:
         with open_regular(path) as file:
             return BoundedUnpickler(file, _callable_names).load()
     except OSError as error:
-        raise UserError(f"Cannot read {path}: {error.strerror or error}.") from error
+        raise UserError(f"Cannot read {path}: {reason(error)}.") from error
     except Refused as error:
         raise UserError(f"{path} is refused: {error}. None of it was executed.") from error
     except _DAMAGE as error:
-        reason = "it is damaged" if isinstance(error, EOFError | LookupError) else str(error)
-        reason = why_unreadable(path, PICKLE, ValueError(reason))
-        raise UserError(f"{path} is not a readable pickle: {reason}. Download or write it again.") from error
+        problem = "it is damaged" if isinstance(error, EOFError | LookupError) else str(error)
+        problem = why_unreadable(path, PICKLE, ValueError(problem))
+        raise UserError(f"{path} is not a readable pickle: {problem}. Download or write it again.") from error
 
 
 class PickledArray:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from ....utils.regular_files import open_regular
+from ....utils.system_errors import reason
 
 FIRST_BYTES = 512
 
@@ -56,5 +57,5 @@ def why_unreadable(path: Path, expected: str, error: Exception) -> str:
         with open_regular(path) as file:
             kind = file_kind(file.read(FIRST_BYTES))
     except OSError as unreadable:
-        return unreadable.strerror or str(unreadable)
-    return f"it is {kind}" if kind not in {"", expected} else str(error) or type(error).__name__
+        return reason(unreadable)
+    return f"it is {kind}" if kind not in {"", expected} else reason(error) or type(error).__name__

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from ....utils.errors import UserError
-from ....utils.files import read_whole, reason
+from ....utils.files import read_whole
 from ....utils.names import normal_form, squash
+from ....utils.system_errors import reason
 
 LIMIT_BYTES = 64 << 20
 MOST_ROWS = 1 << 18  # in all tables together

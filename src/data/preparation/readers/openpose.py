@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ....skeleton import Layout
+from ....utils.system_errors import reason
 from ...store.clip import Clip
 from ..formats.base import MOST_FRAMES, BadClip, Entry
 from ..formats.class_folders import ClassFolderReader, name_below
@@ -119,7 +120,7 @@ def _frames(entry: Entry) -> list[tuple[str, Path]]:
     try:
         names = sorted(path.name for path in entry.path.iterdir())
     except OSError as error:
-        raise BadClip(entry.name, 0, f"cannot be read: {error.strerror or error}") from error
+        raise BadClip(entry.name, 0, f"cannot be read: {reason(error)}") from error
     for name in names:
         match = _FRAME.fullmatch(name)
         if match and match[1] == entry.member and not name.startswith("."):
