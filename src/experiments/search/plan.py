@@ -31,6 +31,7 @@ from ..sweep.plan import (
     keys_of,
     on_own_protocol,
     refuse_unused_distillation,
+    warn_of_loader_processes,
 )
 from .budget import ladder, ladder_between
 from .space import SearchedSetting, draw, range_ends, searched_setting, split_setting, values_of
@@ -168,6 +169,7 @@ def plan_search(spec: SweepSpec, searched: Sequence[str], budget_hours: float) -
     parts = configs_on_parts(spec, [], "")
     refuse_unused_distillation(_decided(texts), parts.values(), "--search")
     first = next(iter(parts.values()))
+    warn_of_loader_processes(spec, first)
     lengths = lengths or ladder(first.epochs)
 
     def value_of(key: str, text: str) -> Any:

@@ -1,5 +1,6 @@
 """The plan of a sweep: named variants of one training, each on the same parts of the data and with the same seeds."""
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -10,12 +11,15 @@ from ...settings.distillation import CHOICES, DistillationConfig
 from ...settings.run import RunConfig
 from ...settings.splits import FoldChoice
 from ...tasks.measures import CLASSIFICATION
-from ...utils.config import readable_overrides
+from ...utils.config import Layer, readable_overrides
 from ...utils.dotted_keys import flatten, key_of
 from ...utils.errors import UserError
 from ...utils.names import file_name
 from ..config import refuse_impossible_seeds, resolve
 from ..folds import fold_settings, with_split
+from ..recipe_layer import is_saved, layer_of_recipe, values_of
+
+_log = logging.getLogger(__name__)
 
 BASELINE = "baseline"
 OF_ALL = ("validation", "validation_fraction")  # which clips are compared
@@ -156,6 +160,7 @@ def plan_sweep(spec: SweepSpec) -> SweepPlan:
         refuse_unused_distillation([*map(key_of, settings)], configs[variant].values(), f"--variant {variant}")
     _refuse_equal(configs)
     first = next(iter(configs[BASELINE].values()))
+    warn_of_loader_processes(spec, first)
     name = file_name(spec.name or f"{first.data.name}-{first.model.name}")
     folder = Path(first.output_root) / f"sweep-{name}"
     runs = [
@@ -239,8 +244,24 @@ def _computing(config: RunConfig) -> dict[str, Any]:
     return {key: value for key, value in flatten(asdict(config)).items() if not covers(harmless, key)}
 
 
+def warn_of_loader_processes(spec: SweepSpec, config: RunConfig) -> None:
+    """Warn of the loader processes of a recipe, which no run has; those of an environment are not the user's choice.
+
+    Args:
+        spec: names the recipe.
+        config: the configuration that it makes.
+    """
+    recipe = layer_of_recipe(spec.recipe) if spec.recipe else Layer("no recipe", {})
+    workers = config.hardware.num_workers
+    if workers and "num_workers" in values_of(recipe, "hardware") and not is_saved(recipe):
+        _log.warning(
+            f"{recipe.origin}: hardware.num_workers: {workers} has no effect here, since each run reads its clips in "
+            "the process that trains it."
+        )
+
+
 def config_of_run(config: RunConfig, folder: Path, seed: int, threads: int) -> RunConfig:
-    """Return the configuration of one run, in its own folder and in one process."""
+    """Return the configuration of one run, in its own folder and in one process, which can start no other."""
     hardware = replace(config.hardware, num_workers=0, cpu_threads=config.hardware.cpu_threads or threads)
     return replace(config, seed=seed, output_root=str(folder), hardware=hardware)
 

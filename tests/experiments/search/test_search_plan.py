@@ -24,6 +24,14 @@ def test_a_search_is_titled_as_its_runs_are(search_plan: MakeSearch) -> None:
     assert search_plan(settings=settings).title == "nano_e of bone, joint_embedding on tiny"
 
 
+def test_loader_processes_of_a_recipe_are_told_to_have_no_effect(
+    search_plan: MakeSearch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "recipe.yaml").write_text("hardware: {num_workers: 3}")
+    search_plan(recipe=str(tmp_path / "recipe.yaml"))
+    assert caplog.text.count("hardware.num_workers: 3 has no effect here") == 1
+
+
 def test_every_schedule_has_its_own_folder(search_plan: MakeSearch) -> None:
     search = search_plan()
     assert search.lengths == [1, 3, 9]

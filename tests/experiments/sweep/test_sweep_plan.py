@@ -1,5 +1,6 @@
 """The plan of a sweep: its runs, their settings and folders, and what is refused."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from sweep_probes import SLOW, MakeSweep
 
 from last.data.store.reader import open_store
 from last.settings.splits import FoldChoice
+from last.utils.config import to_yaml
 from last.utils.errors import UserError
 
 
@@ -38,6 +40,33 @@ def test_every_run_is_one_process_with_its_share_of_the_cores(sweep_plan: MakeSw
     assert {(each.cpu_threads, each.num_workers) for each in hardware} == {(3, 0)}
     given = sweep_plan(threads=3, variants={"two": ["hardware.cpu_threads=2", "learning_rate=0.001"]}).runs
     assert [run.config.hardware.cpu_threads for run in given] == [3, 2]
+
+
+def test_loader_processes_of_a_recipe_are_told_to_have_no_effect(
+    sweep_plan: MakeSweep, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("hardware: {num_workers: 3}")
+    plan = sweep_plan(recipe=str(recipe), seeds=[0, 1])
+    told = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert told == [
+        f"{recipe}: hardware.num_workers: 3 has no effect here, since each run reads its clips in the process that "
+        "trains it."
+    ]
+    assert {run.config.hardware.num_workers for run in plan.runs} == {0}
+
+
+def test_loader_processes_that_nobody_chose_are_not_told_of(
+    sweep_plan: MakeSweep, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("hardware: {num_workers: 0}")
+    sweep_plan(recipe=str(recipe), environment="kaggle")
+    saved = sweep_plan().runs[0].config
+    recipe.write_text(to_yaml(replace(saved, hardware=replace(saved.hardware, num_workers=2))))
+    sweep_plan(recipe=str(recipe))
+    sweep_plan(environment="lambda")
+    assert [record for record in caplog.records if "num_workers" in record.getMessage()] == []
 
 
 def test_a_choice_on_the_reported_protocol_is_noted_unless_training_clips_are_held_out(sweep_plan: MakeSweep) -> None:
