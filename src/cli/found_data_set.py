@@ -17,6 +17,7 @@ from ..utils.program import program
 from ..utils.yaml_text import yaml_of
 from .options import quoted
 from .terminal import propose, remark, say
+from .unread_settings import refuse_unread_intervals
 
 
 @dataclass
@@ -60,6 +61,7 @@ def find_data_set(arguments: argparse.Namespace) -> FoundDataSet:
     if name in config_names("data"):
         raise UserError(f"{name} is the name of a known data set: use --dataset {name}, or choose another --out.")
     given = _given(arguments, name)
+    refuse_unread_intervals(arguments.set, given)
     chosen = override_layer(arguments.set)
     tables = table_of(given) if given.intervals.file else []
     config, about = discover(given, arguments.raw, tables, partial=arguments.partial)

@@ -29,6 +29,7 @@ from .folders import root_folders_of
 from .found_data_set import DataSettings, find_data_set, save_data_set
 from .options import add_shared, examples
 from .terminal import progress, say, table
+from .unread_settings import refuse_loading_settings, refuse_unread_intervals
 
 NEEDS = ("pydantic",)
 
@@ -100,6 +101,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.dataset:
         _refuse_both(arguments)
         config, tables = _with_intervals(_data_config(arguments.dataset, arguments.set), arguments)
+        refuse_loading_settings(arguments.set)
+        refuse_unread_intervals(arguments.set, config)
     else:
         found = find_data_set(arguments)
         config, tables = found.config, found.tables

@@ -159,6 +159,8 @@ PREPARATION_KEYS = (
     *("format", "columns", "bodies", "fps", "source_fps"),
     *("source_layout", "layout_map", "class_map", "source_classes", "intervals"),
 )
+# Keys that only decide how the clips of a store are loaded. A preparation does not use them.
+LOADING_KEYS = ("min_confidence", "max_gap", "copies", "sampling", "normalize", "augment")
 
 
 @dataclass

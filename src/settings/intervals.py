@@ -1,6 +1,6 @@
 """The `data.intervals` part of a configuration: how long recordings become labelled clips."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Annotated, Literal
 
 from ..utils.limits import Interval
@@ -40,6 +40,16 @@ class IntervalsConfig:
 
     def __post_init__(self) -> None:
         put_in_order(self)
+
+    def unread(self) -> dict[str, list[str]]:
+        """Return the keys that change nothing beside the others, by the circumstance that makes them so."""
+        if not self.file:
+            others = [each.name for each in fields(self) if each.name != "file"]
+            return {"without a table of intervals: name one with --intervals FILE": others}
+        if self.cut == "windows":
+            return {"on windows, which have the background as it comes": ["longest_background"]}
+        found = {"on clips that follow the intervals; windows are cut with data.intervals.cut=windows": ["stride"]}
+        return found if self.background else {**found, "where the background is left out": ["longest_background"]}
 
     @property
     def window_length(self) -> float:

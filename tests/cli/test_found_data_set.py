@@ -59,6 +59,14 @@ def test_what_is_set_is_in_the_yaml_and_reaches_the_training(tmp_path: Path, mon
     assert (config.sampling.method, config.augment.scale) == ("uniform", 0.1)
 
 
+def test_a_setting_of_intervals_is_refused_where_no_table_labels_any(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    raw = write(tmp_path / "raw", *SUBJECTS)
+    assert prepare(raw, tmp_path / "mine", "--set", "data.intervals.cut=windows") == 2
+    assert "data.intervals.cut has no effect without a table of intervals" in capsys.readouterr().err
+
+
 def test_a_map_from_another_layout_is_in_the_yaml(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine_layout.yaml").write_text("like: coco17")

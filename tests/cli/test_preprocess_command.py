@@ -215,6 +215,8 @@ def test_changed_protocols_are_counted_again_without_another_store(cli: Callable
         (["--strict"], "a03_s01_e00_v02, line 1"),
         (["--workers", "-1"], "--workers -1"),
         (["--set", "data.bodis=1"], "data.bodis: unknown key"),
+        (["--set", "data.min_confidence=0.3"], "data.min_confidence has no effect on a preparation"),
+        (["--set", "data.intervals.window=3"], "data.intervals.window has no effect without a table"),
         (["--set", "data.name=../up"], "should be a plain name"),
         (["--raw", "nowhere"], "There is no raw folder nowhere"),
         (["--ignore", "nowhere"], "Cannot read the ignore list nowhere"),
