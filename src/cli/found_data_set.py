@@ -11,6 +11,7 @@ from ..data.preparation.discover import described, discover
 from ..data.preparation.intervals.plans import table_of
 from ..settings.data import DataConfig
 from ..utils.config import YAML_ENDINGS, Layer, config_names, merge, override_layer, readable_overrides
+from ..utils.dotted_keys import flatten
 from ..utils.errors import UserError
 from ..utils.files import atomic_path
 from ..utils.program import program
@@ -63,8 +64,9 @@ def find_data_set(arguments: argparse.Namespace) -> FoundDataSet:
     given = _given(arguments, name)
     refuse_unread_intervals(arguments.set, given)
     chosen = override_layer(arguments.set)
+    values = chosen.values.get("data", {})
     tables = table_of(given) if given.intervals.file else []
-    config, about = discover(given, arguments.raw, tables, partial=arguments.partial)
+    config, about = discover(given, arguments.raw, tables, given=flatten(values), partial=arguments.partial)
     for sentence in about:
         remark(sentence)
     written = replace(config, intervals=replace(config.intervals, file=_seen_from(out.parent, config.intervals.file)))
@@ -72,7 +74,7 @@ def find_data_set(arguments: argparse.Namespace) -> FoundDataSet:
     head = (
         f"# Found by: preprocess --format {config.format} --raw {quoted(arguments.raw)}{given_too}. It may be edited.\n"
     )
-    text = head + yaml_of(described(written, _layout_files(arguments, chosen), chosen.values.get("data", {})))
+    text = head + yaml_of(described(written, _layout_files(arguments, chosen), values))
     found = FoundDataSet(config, out.with_name(f"{name}.yaml"), text, tables)
     if found.path.exists() and not arguments.overwrite and _read(found.path) != found.text:
         raise UserError(

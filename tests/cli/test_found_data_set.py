@@ -115,6 +115,28 @@ def test_two_coordinates_are_found_and_scaled(tmp_path: Path) -> None:
     assert (data["layout"], data["normalize"]) == ("coco17_2d", {"scale": "unit"})
 
 
+@pytest.mark.parametrize("setting", ["data.normalize.scale=none", "data={normalize: {scale: none}}"])
+def test_a_scale_that_is_set_is_kept_with_two_coordinates(setting: str, tmp_path: Path) -> None:
+    raw = write(tmp_path / "raw", *SUBJECTS, coordinates=2)
+    assert prepare(raw, tmp_path / "mine", "--set", setting) == 0
+    data = read_yaml(tmp_path / "mine.yaml")["data"]
+    assert (data["layout"], data["normalize"]) == ("coco17_2d", {"scale": "none"})
+
+
+def test_other_settings_of_normalisation_leave_the_scale_to_be_found(tmp_path: Path) -> None:
+    raw = write(tmp_path / "raw", *SUBJECTS, coordinates=2)
+    assert prepare(raw, tmp_path / "mine", "--set", "data.normalize.face_camera=false") == 0
+    assert read_yaml(tmp_path / "mine.yaml")["data"]["normalize"] == {"face_camera": False, "scale": "unit"}
+
+
+def test_a_split_that_is_set_is_not_replaced_by_the_one_that_is_found(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    raw = write(tmp_path / "raw", *SUBJECTS)
+    assert prepare(raw, tmp_path / "mine", "--set", "data.split=xview") == 2
+    assert "data.split: xview, does not exist. Write another one as data.split: xsub" in capsys.readouterr().err
+
+
 def test_classes_that_differ_in_case_are_merged_by_the_remedy_that_the_refusal_names(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,14 +1,14 @@
 """Describe recordings without a data YAML: their classes, their layout, and a protocol that their subjects allow."""
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, is_dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from ...settings.data import DataConfig, NormalizeConfig, ProtocolConfig
+from ...settings.data import DataConfig, ProtocolConfig
 from ...settings.intervals import IntervalsConfig
 from ...settings.splits import PROPERTIES
 from ...utils.errors import UserError
@@ -30,7 +30,12 @@ PARTS = {"train", "training", "val", "valid", "validation", "test", "testing", "
 
 
 def discover(
-    config: DataConfig, raw: Path, tables: Sequence[Path] = (), *, partial: bool = False
+    config: DataConfig,
+    raw: Path,
+    tables: Sequence[Path] = (),
+    *,
+    given: Collection[str] = (),
+    partial: bool = False,
 ) -> tuple[DataConfig, list[str]]:
     """Return the description of the recordings in `raw`, and sentences about what was found.
 
@@ -38,6 +43,7 @@ def discover(
         config: a name, the format and the layout, and whatever else is known.
         raw: the recordings.
         tables: the tables of their intervals, if parts of them are labelled.
+        given: keys of the data set by dotted name whose values the user has chosen, even if they are the defaults.
         partial: whether the recordings need not suffice for a training, such as new clips for testing.
 
     Raises:
@@ -69,10 +75,10 @@ def discover(
     about = [f"Found: {counted(number, noun)} of {counted(len(config.classes), 'class')}, layout {config.layout}."]
     if not config.protocols:
         name, protocol, sentence = _protocol(kept)
-        config = replace(config, protocols={name: protocol}, split=name)
+        config = replace(config, protocols={name: protocol}, split=config.split or name)
         about.append(sentence)
-    if config.skeleton.coordinates == 2:  # pixels
-        config = replace(config, normalize=NormalizeConfig(config.normalize.face_camera, "unit"))
+    if config.skeleton.coordinates == 2 and "normalize.scale" not in given:  # pixels
+        config = replace(config, normalize=replace(config.normalize, scale="unit"))
     return config, about
 
 
