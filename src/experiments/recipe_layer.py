@@ -6,7 +6,7 @@ of them, and a flag that names another one replaces it. Of a few keys, those sta
 
 import logging
 from collections.abc import Collection, Mapping
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from ..models.registry import family_config
 from ..settings.data import DataConfig
 from ..settings.model import of_any_size
 from ..settings.run import RunConfig
-from ..utils.config import YAML_ENDINGS, Layer, data_layer, file_layer, named_layer, section_layer
+from ..utils.config import YAML_ENDINGS, Layer, data_layer, file_layer, merge, named_layer, section_layer
 from ..utils.dotted_keys import flatten
 from ..utils.errors import UserError
 from ..utils.model_files import model_layer
@@ -25,6 +25,7 @@ from ..utils.renamed_keys import with_present_keys
 _log = logging.getLogger(__name__)
 
 _OF_ANY_DATA = ("sampling", "normalize", "augment")
+_LOADERS = {"model": model_layer, "data": data_layer}
 
 
 def layer_of_recipe(recipe: str) -> Layer:
@@ -68,12 +69,11 @@ def choose(section: str, flag: str, recipe: Layer) -> tuple[list[Layer], Layer]:
     Raises:
         UserError: there is no such model or data set, or its file cannot be read.
     """
-    load = {"model": model_layer, "data": data_layer}[section]
     described = values_of(recipe, section)
     named = str(described.get("name", ""))
     if not flag:
-        return ([] if _is_complete(section, described) else [load(named)]), recipe
-    layer = load(flag)
+        return ([] if _is_complete(section, described) else [_LOADERS[section](named)]), recipe
+    layer = _LOADERS[section](flag)
     own = section_layer(layer, section).values
     if named and named != own.get("name"):
         values = {key: each for key, each in recipe.values.items() if key != section}
@@ -90,21 +90,45 @@ def warn_of_left_out(recipe: Layer, used: Layer, given: Collection[str]) -> None
         name = str(described.get("name", ""))
         if name == str(values_of(used, section).get("name", "")):
             continue
-        if _is_complete(section, described):
-            _tell_once(logging.INFO, f"{recipe.origin} describes {name}, which {option} replaces with all of its keys.")
-        elif keys := [key for key in flatten({section: described}) if key not in (f"{section}.name", *given)]:
+        own = _own_values(section, described) if _is_complete(section, described) else {}
+        said = flatten({section: described})
+        changed = [key for key, value in said.items() if key not in own or value != own[key]]
+        if keys := [key for key in changed if key not in (f"{section}.name", *given)]:
             left_out = f"{', '.join(keys)} {'is' if len(keys) == 1 else 'are'} left out"
-            _tell_once(
-                logging.WARNING,
+            _warn_once(
                 f"{recipe.origin} is for {name}, and {option} names another: its {left_out}. To keep what fits, give "
-                "it with --set.",
+                "it with --set."
             )
 
 
 @cache
-def _tell_once(level: int, message: str) -> None:
-    """Log a message once: a sweep builds many configurations from the same files and flags."""
-    _log.log(level, "%s", message)
+def _warn_once(message: str) -> None:
+    """Log a warning once: a sweep builds many configurations from the same files and flags."""
+    _log.warning("%s", message)
+
+
+def _own_values(section: str, described: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values by dotted key that a model or data set has without the changes of a run.
+
+    They are those of its files. If these are not known, they are those of the section itself, with the defaults for the
+    keys that say how to train; none of a family that is not known.
+
+    Args:
+        section: `model` or `data`.
+        described: a complete section.
+    """
+    defaults = RunConfig()
+    try:
+        if section == "model":
+            defaults = replace(defaults, model=family_config(str(described["family"])))
+    except UserError:
+        return {}
+    try:
+        own = asdict(getattr(merge(defaults, [_LOADERS[section](str(described["name"]))]), section))
+    except UserError:
+        ways = of_any_size(defaults.model) if section == "model" else _OF_ANY_DATA
+        own = {**described, **{key: value for key, value in asdict(getattr(defaults, section)).items() if key in ways}}
+    return flatten({section: own})
 
 
 def _is_complete(section: str, described: Mapping[str, Any]) -> bool:

@@ -113,12 +113,42 @@ def test_a_misspelt_key_is_refused_also_beside_another_model_or_data_set(
         resolve(recipe=str(path), **{"model": "nano_e", "dataset": "nw_ucla", **flags})
 
 
-def test_a_saved_configuration_whose_model_is_replaced_is_told(
+@pytest.mark.parametrize("known", [True, False])
+def test_a_saved_configuration_names_what_was_changed_and_is_left_out_as_a_recipe_does(
+    known: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "config.yaml"
+    changes = ["model.dropout=0.5", "data.augment.scale=0.3", "data.split=view1to2"]
+    config = resolve(model="small_e", dataset="nw_ucla", overrides=changes)
+    if not known:  # of files that are not here
+        config = replace(config, model=replace(config.model, name="mine"), data=replace(config.data, name="others"))
+    path.write_text(to_yaml(config))
+    for _ in range(2):
+        resolve(recipe=str(path), model="base", dataset="sbu", flags={"epochs": 1})
+    model, data = [each.getMessage() for each in caplog.records if each.levelno == logging.WARNING]
+    named = config.model.name, config.data.name
+    assert model == (
+        f"{path} is for {named[0]}, and --model names another: its model.dropout is left out. To keep what fits, give "
+        "it with --set."
+    )
+    start = f"{path} is for {named[1]}, and --dataset names another: its "
+    assert data.startswith(start) and "data.augment.scale" in data
+    assert ("data.split" in data) == known and "data.classes" not in data
+
+
+def test_a_saved_configuration_without_changes_of_its_model_leaves_nothing_out(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = tmp_path / "config.yaml"
     path.write_text(to_yaml(resolve(model="small_e", dataset="nw_ucla")))
-    with caplog.at_level(logging.INFO):
-        resolve(recipe=str(path), model="base")
-    message = f"{path} describes small_e, which --model replaces with all of its keys."
-    assert message in caplog.messages
+    resolve(recipe=str(path), model="base", dataset="sbu")
+    assert not caplog.records
+
+
+def test_what_is_given_again_beside_a_saved_configuration_is_not_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(to_yaml(resolve(model="small_e", dataset="nw_ucla", overrides=["model.dropout=0.5"])))
+    assert resolve(recipe=str(path), model="nano_e", overrides=["model.dropout=0.5"]).model.name == "nano_e"
+    assert not caplog.records
