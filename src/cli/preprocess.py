@@ -13,7 +13,7 @@ from ..data.preparation.preprocess import preprocess
 from ..data.preparation.report import TEXT_FILE, PreparationReport, SkippedRecording
 from ..data.store.find_store import find_stores
 from ..data.store.format import HEADER_FILE
-from ..settings.data import DataConfig
+from ..settings.data import DataConfig, shared_file_problem
 from ..utils.config import (
     config_names,
     data_layer,
@@ -150,6 +150,8 @@ def _data_config(dataset: str, assignments: Sequence[str]) -> DataConfig:
         READERS.find(config.format)
     except UserError as error:
         raise UserError(f"{origin_of('data.format', layers)}: {error}") from error
+    if problem := shared_file_problem(config.protocols):
+        raise UserError(f"{origin_of('data.protocols', layers)}: {problem}")
     if not config.name or Path(config.name).name != config.name:
         raise UserError(f"{layer.origin}: data.name should be a plain name such as 'ntu60', not {config.name!r}.")
     return config

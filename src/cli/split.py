@@ -14,7 +14,7 @@ from ..data.store.protocols import PARTS, Split, divide, divided_recording, empt
 from ..data.store.reader import Store
 from ..data.store.split_files import with_split_file, write_split_file
 from ..data.store.suitability import split_warnings
-from ..settings.data import DataConfig, data_settings
+from ..settings.data import DataConfig, data_settings, shared_file_problem
 from ..settings.splits import PROPERTIES, SPLIT_FILE_ENDING, is_split_file
 from ..utils.errors import UserError
 from ..utils.files import make_folder, refuse_unwritable
@@ -59,6 +59,8 @@ def run(arguments: argparse.Namespace) -> int:
     config = data_settings(arguments.dataset)
     store = store_of(arguments, arguments.dataset, config)
     chosen = _chosen(arguments, config, store)
+    if arguments.out is not None and (problem := shared_file_problem(data.split for data in chosen)):
+        raise UserError(f"--out: {problem}")
     rows, problems, copies = [], [], {}
     columns = [name for name in PROPERTIES[:2] if (store.clips[name] != 0).any()]
     for data in chosen:

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..data.store.format import HEADER_FILE
 from ..models.registry import family_config
-from ..settings.data import PREPARATION_KEYS, DataConfig
+from ..settings.data import PREPARATION_KEYS, DataConfig, shared_file_problem
 from ..settings.model import ModelConfig, check_complete
 from ..settings.run import RunConfig
 from ..utils.config import (
@@ -135,7 +135,9 @@ def _merged(family: str, layers: Sequence[Layer], unreadable: Sequence[str]) -> 
     check_complete(config.model)
     completed, problems = with_plug_in_settings(config, layers)
     chosen = _choice_on_the_test_part(config.early_stopping.patience, config.validation)
-    if problems := [*_wrong_order(config), *chosen, *problems]:
+    shared = shared_file_problem(config.data.protocols)
+    shared_files = [f"{origin_of('data.protocols', layers)}: {shared}"] if shared else []
+    if problems := [*_wrong_order(config), *chosen, *shared_files, *problems]:
         raise configuration_error(problems)
     return completed
 

@@ -1,5 +1,6 @@
 """The `data:` part of a configuration: what a data set is, how it is split, sampled and augmented."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
@@ -7,7 +8,7 @@ from ..skeleton import Layout, LayoutFile, LayoutMap, build_layout, build_layout
 from ..utils.config import data_layer, merge, section_layer
 from ..utils.errors import UserError
 from ..utils.limits import LARGEST_SEED, Interval, Lengths, ZeroOrAtLeast
-from ..utils.names import normal_form, suggestion
+from ..utils.names import file_name, normal_form, sharing_a_file, suggestion
 from ..utils.unordered import Unordered, put_in_order
 from .intervals import IntervalsConfig
 from .splits import MOST_FOLDS
@@ -329,4 +330,18 @@ def data_settings(named: str) -> DataConfig:
     Raises:
         UserError: there is no such data set, or what describes it has unknown keys or impossible values.
     """
-    return merge(DataConfig(), [section_layer(data_layer(named), "data")])
+    layer = data_layer(named)
+    config = merge(DataConfig(), [section_layer(layer, "data")])
+    if problem := shared_file_problem(config.protocols):
+        raise UserError(f"{layer.origin}: data.protocols: {problem}")
+    return config
+
+
+def shared_file_problem(protocols: Iterable[str]) -> str:
+    """Return the problem of two protocols whose splits or runs would share a file or a folder; empty if there is none.
+
+    It is no problem of `DataConfig`, so that the checkpoints of runs that had such protocols can still be read.
+    """
+    if not (pair := sharing_a_file(protocols)):
+        return ""
+    return f"the names {pair[0]} and {pair[1]} would give one file, {file_name(pair[0])}. Rename one of the two."

@@ -2,7 +2,7 @@
 
 import difflib
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from .foreign_text import readable
 
@@ -64,6 +64,16 @@ def suggestion(name: str, known: Sequence[str]) -> str:
         return ""
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
     return f" Did you mean {near[0]!r}?" if near else ""
+
+
+def sharing_a_file(names: Iterable[str]) -> tuple[str, str] | None:
+    """Return the first two different names whose `file_name` is one file on some system; None if there are none."""
+    first: dict[str, str] = {}
+    for name in names:
+        other = first.setdefault(file_name(name).casefold(), name)
+        if other != name:
+            return other, name
+    return None
 
 
 def file_name(text: str) -> str:

@@ -9,7 +9,10 @@ from typing import Any
 import pytest
 
 from last.data.preparation.ignore_list import named_recordings, read_ignore_list
+from last.data.store.format import StoreMetadata, pack
 from last.data.store.reader import open_store, write_store
+from last.data.store.writer import StoreWriter
+from last.skeleton import load_layout
 from last.utils.names import file_name
 
 Command = Callable[..., Any]
@@ -124,6 +127,35 @@ def test_the_name_of_a_split_leads_out_of_no_folder(cli: Command, data_yaml: Pat
     assert {path.name for path in (tmp_path / "splits").iterdir()} == {f"{named}.txt", f"{named}_copies.txt"}
     assert {path.name for path in tmp_path.iterdir()} == {"data", "splits"}
     assert f"--split {tmp_path / 'splits' / named}.txt" in result.out
+
+
+@pytest.mark.parametrize("command", ["split", "train", "preprocess"])
+def test_protocols_that_would_give_one_file_are_refused_when_they_are_read(
+    cli: Command, data_yaml: Path, tmp_path: Path, command: str
+) -> None:
+    own = data_yaml.with_name("own.yaml")
+    protocols = "{a/b: {by: subject, train: [1]}, a_b: {by: subject, train: [2]}}"
+    own.write_text(data_yaml.read_text().replace("{xsub: {by: subject, train: [1]}}", protocols).replace("xsub", "a_b"))
+    options = {"split": (), "train": ("--model", "nano_e"), "preprocess": ("--raw", tmp_path)}[command]
+    result = cli(command, "--dataset", own, "--data_root", tmp_path / "no data are needed to know", *options)
+    message = "data.protocols: the names a/b and a_b would give one file, a_b. Rename one of the two."
+    assert result.code == 2 and f"own.yaml: {message}" in result.err
+
+
+def test_splits_of_a_store_that_would_give_one_file_are_refused_before_any_is_written(
+    cli: Command, data_yaml: Path, tmp_path: Path
+) -> None:
+    clips = list(open_store(data_yaml.parent / "data" / "tiny"))
+    letters = "".join("T" if number % 2 else "E" for number in range(len(clips)))
+    source = StoreMetadata(
+        "tiny", load_layout("ntu25"), ["rise", "fall", "still"], {}, {"a/b": letters, "a_b": letters[::-1]}
+    )
+    with StoreWriter(tmp_path / "tiny", source) as writer:
+        writer.append(pack(clips, source.layout))
+    result = cli("split", "--dataset", data_yaml, "--data_root", tmp_path, "--out", tmp_path / "splits")
+    assert result.code == 2 and "--out: the names a/b and a_b would give one file" in result.err
+    assert not (tmp_path / "splits").exists()
+    assert cli("split", "--dataset", data_yaml, "--data_root", tmp_path).code == 0
 
 
 def test_no_list_of_copies_replaces_a_file_of_someone_else(cli: Command, data_yaml: Path, tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from last.utils.names import alike, contrast, normal_form, suggestion
+from last.utils.names import alike, contrast, normal_form, sharing_a_file, suggestion
 
 
 def test_an_accented_letter_is_one_character() -> None:
@@ -31,3 +31,16 @@ def test_a_list_of_names_is_told_from_another_by_what_it_adds_and_lacks(names: l
 @pytest.mark.parametrize(("name", "near"), [("wvae", " Did you mean 'wave'?"), ("jump", ""), ("wave" * 50, "")])
 def test_a_near_name_is_suggested_and_no_other(name: str, near: str) -> None:
     assert suggestion(name, ["wave", "clap"]) == near
+
+
+@pytest.mark.parametrize(
+    ("names", "pair"),
+    [
+        (["a/b", "c", "a_b"], ("a/b", "a_b")),
+        (["xsub", "XSub"], ("xsub", "XSub")),
+        (["a/b", "a/b", "a-b"], None),
+        ([], None),
+    ],
+)
+def test_different_names_that_would_give_one_file_are_found(names: list[str], pair: tuple[str, str] | None) -> None:
+    assert sharing_a_file(names) == pair

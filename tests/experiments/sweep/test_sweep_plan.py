@@ -137,12 +137,8 @@ def test_a_variant_takes_away_what_a_recipe_has(sweep_plan: MakeSweep, tmp_path:
     assert [run.config.model.added_streams for run in refilled.runs] == [{}, {"partner": {}}]
 
 
-SAME_FOLDER = ("protocols: {a/b: {by: file}, 'a:b': {by: file, seed: 1}}", ["a/b", "a:b"], "a/b and of a:b would be")
-SAME_IN_ONE_CASE = (
-    "protocols: {A: {by: file}, a: {by: file, seed: 1}}",
-    ["A", "a"],
-    "A and of a would be in one folder",
-)
+SAME_FOLDER = ("protocols: {a/b: {by: file}, 'a:b': {by: file, seed: 1}}", ["a/b", "a:b"], "a/b and a:b would give one")
+SAME_IN_ONE_CASE = ("protocols: {A: {by: file}, a: {by: file, seed: 1}}", ["A", "a"], "A and a would give one file")
 
 
 @pytest.mark.parametrize(("protocols", "splits", "message"), [SAME_FOLDER, SAME_IN_ONE_CASE])
