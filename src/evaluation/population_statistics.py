@@ -92,8 +92,8 @@ class PopulationStatistics:
             self.model.forward(with_zeros(batch.streams, LARGEST), batch.bodies, batch.body_slots, **options)
         values = self.running.read().to(_wide(self.device))  # (P,) of this batch alone
         means, variances = values.chunk(2)
-        weight = float(len(batch.body_slots))
-        return torch.cat([weight * means, weight * (variances + means**2), values.new_full((1,), weight)])
+        weight = len(batch.body_slots) * batch.bodies.any().to(values)  # none where no clip has a body
+        return torch.cat([weight * means, weight * (variances + means**2), weight[None]])
 
     def _averaged(self, sums: Tensor) -> Tensor:
         """Return the statistics (P,) of the whole sample, the same in all processes."""

@@ -1,7 +1,7 @@
 """Clips with unusable values, as distinct from clips on which a model fails and from a model that diverged.
 
-One damaged recording does not end a run. Training skips its batches (`guard`), a test counts it as wrong, and the
-statistics for testing and the teachers ignore its values.
+One damaged recording does not end a run. Training skips batches with values that are not finite, and those without any
+body (`guard`); a test counts such a clip as wrong, and the statistics for testing and the teachers ignore its values.
 
 Legend: N clips, M bodies, C coordinates, T frames, V joints.
 """

@@ -103,7 +103,7 @@ class SkeletonClassifier(nn.Module):
             body_mask: (N, M) bool, which bodies are present; all of them if None.
             body_slots: (B,) the indices n * M + m of the bodies to compute, if known on the host, or the result of
                 `multi_body.padded`. In training absent bodies are always left out, since they would move the
-                BatchNorm statistics.
+                BatchNorm statistics, unless no clip has a body: then the first is computed.
             joint_mask: (N, M, T, V) bool, which joints were measured, if some are missing: the statistics of the input
                 BatchNorms are then taken from these alone. The streams are zero elsewhere; evaluation needs no mask.
             padded: whether padding among the body slots stays out of the statistics of BatchNorm in training.
@@ -178,6 +178,8 @@ class SkeletonClassifier(nn.Module):
             return torch.ones(first.shape[0], first.shape[4], dtype=torch.bool, device=first.device), body_slots
         if body_slots is None and self.training:
             body_slots = present_body_slots(body_mask)
+        if body_slots is not None and not len(body_slots):  # no clip has a body: compute an absent one, of zeros
+            body_slots = body_slots.new_zeros(1)
         return body_mask, body_slots
 
 

@@ -99,7 +99,7 @@ def _activations(state: TrainState, data: "TrainingData", skipped: SkippedBatch)
     device = next(state.task.parameters()).device
     batch = data.source[_sampled(skipped)].to(device)
     batch = data.pipeline.prepared(batch, training=True)
-    streams = state.guard.sanitize_inputs(batch.streams)
+    streams = state.guard.sanitize_inputs(batch.streams, batch.bodies)
     state.task.train()
     with torch.no_grad(), state.precision.autocast(), _outputs(state.task.model) as outputs:
         state.task(batch.with_streams(streams))

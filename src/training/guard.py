@@ -25,7 +25,7 @@ from ..utils.errors import TrainingDiverged
 _log = logging.getLogger(__name__)
 
 CAUSES = {
-    "inputs": "a stream has values that are not finite",
+    "inputs": "a stream has values that are not finite, or no clip has a body",
     "losses": "the loss, or a BatchNorm statistic, is not finite",
     "gradients": "the gradient is not finite",
 }
@@ -124,10 +124,13 @@ class NanGuard:
         self._flags: list[Tensor] = []
         self._before = self._restored = self.statistics.neutral
 
-    def sanitize_inputs(self, streams: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return the streams (N, C, T, V, M) with zeros for non-finite values; such a batch is then skipped."""
+    def sanitize_inputs(self, streams: Mapping[str, Tensor], bodies: Tensor) -> dict[str, Tensor]:
+        """Return the streams (N, C, T, V, M) with zeros for non-finite values; such a batch is then skipped.
+
+        So is one without any body: `bodies` (N, M) bool says which are present.
+        """
         finite = {name: torch.isfinite(stream) for name, stream in streams.items()}
-        self._bad_input = ~torch.stack([each.all() for each in finite.values()]).all()
+        self._bad_input = ~torch.stack([bodies.any(), *(each.all() for each in finite.values())]).all()
         self._before = self.statistics.read()
         return {name: torch.where(finite[name], stream, 0.0) for name, stream in streams.items()}
 

@@ -85,7 +85,7 @@ class TrainingStep:
     ) -> None:
         """Compute all of a step on the device; apart from `numbers` the arguments are those of a call."""
         state, guard = self.state, self.state.guard
-        streams = guard.sanitize_inputs(streams)
+        streams = guard.sanitize_inputs(streams, batch.bodies)
         with state.precision.autocast():
             output: TaskOutput = state.forward(batch.with_streams(streams))
         good = guard.check_loss(output.loss, local.own / local.clips, numbers.requests)

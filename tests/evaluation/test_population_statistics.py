@@ -98,6 +98,16 @@ def test_measuring_leaves_the_model_as_it_was_bit_for_bit(tiny_config: MakeConfi
     assert not all(torch.equal(each, before[name]) for name, each in first.items())
 
 
+def test_a_batch_without_any_body_has_no_weight(tiny_config: MakeConfig) -> None:
+    measured = population(tiny_config())
+    batches = list(measured.sample)
+    nobody = {name: torch.zeros_like(getattr(batches[0], name)) for name in ("joints", "frame_mask")}
+    measured.sample = batches
+    expected = measured.measure()
+    measured.sample = [replace(batches[0], **nobody, body_slots=batches[0].body_slots[:0]), *batches]
+    assert all(torch.equal(each, expected[name]) for name, each in measured.measure().items())
+
+
 def test_measuring_takes_back_no_batch_that_a_frozen_norm_has_not_counted(
     tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:

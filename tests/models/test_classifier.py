@@ -67,6 +67,19 @@ def test_what_an_absent_body_holds_does_not_matter_in_training(build: Build, gar
     torch.testing.assert_close(model(streams, valid), clean)
 
 
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("told", [True, False])
+def test_a_batch_in_which_no_clip_has_a_body_has_the_logits_of_no_features(
+    build: Build, training: bool, told: bool
+) -> None:
+    model, nobody = build().train(training), torch.zeros(2, 2, dtype=torch.bool)
+    slots = nobody.flatten().nonzero().squeeze(1) if told else None
+    streams = {name: torch.zeros_like(stream) for name, stream in random_streams().items()}
+    logits = model(streams, nobody, slots, check_values=False)
+    torch.testing.assert_close(logits, model.classifier.bias.expand_as(logits))
+    assert all(buffer.isfinite().all() for buffer in model.buffers())
+
+
 def test_absent_body_does_not_move_normalisation_statistics(build: Build) -> None:
     model, twin, streams = build().train(), build().train(), random_streams()
     model(streams, torch.tensor([[True, False], [True, False]]))

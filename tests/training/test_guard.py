@@ -28,6 +28,9 @@ class Net(nn.Module):
         return [each.clone() for each in (self.norm.running_mean, self.norm.running_var, self.norm.num_batches_tracked)]
 
 
+BODIES = torch.ones(2, 1, dtype=torch.bool)
+
+
 def guard_of(net: Net, max_consecutive: int = 20, bn_recovery: str = "reset") -> NanGuard:
     return NanGuard(net, NanGuardConfig(max_consecutive, bn_recovery), CPU, ALONE)
 
@@ -40,7 +43,7 @@ def streams(bad: float = 0.0, stream: str = "joint") -> dict[str, Tensor]:
 
 def step(guard: NanGuard, net: Net, *, bad: float = 0.0, loss: float = 1.0, norm: float = 1.0, scaled=False) -> bool:
     """Do what a training step does with the guard; return whether the optimizer may step."""
-    seen = guard.sanitize_inputs(streams(bad))
+    seen = guard.sanitize_inputs(streams(bad), BODIES)
     assert all(each.isfinite().all() for each in seen.values())
     net.norm(torch.randn(8, 3) * loss)
     good = guard.check_loss(torch.tensor(loss), 1.0, Requests())
@@ -51,13 +54,20 @@ def step(guard: NanGuard, net: Net, *, bad: float = 0.0, loss: float = 1.0, norm
     return bool(made)
 
 
+def test_a_batch_without_any_body_is_refused_and_one_with_a_single_body_is_not() -> None:
+    guard = guard_of(Net())
+    for bodies, trains in ((torch.zeros_like(BODIES), False), (torch.eye(*BODIES.shape).bool(), True)):
+        guard.sanitize_inputs(streams(), bodies)
+        assert bool(guard.check_loss(torch.tensor(1.0), 1.0, Requests())) is trains
+
+
 @pytest.mark.parametrize("bad", [NAN, float("inf"), float("-inf")])
 @pytest.mark.parametrize("stream", ["joint", "velocity", "bone"])
 def test_one_bad_value_in_any_stream_refuses_the_batch(bad: float, stream: str) -> None:
     guard = guard_of(Net())
-    guard.sanitize_inputs(streams())
+    guard.sanitize_inputs(streams(), BODIES)
     assert bool(guard.check_loss(torch.tensor(1.0), 1.0, Requests()))
-    guard.sanitize_inputs(streams(bad, stream))
+    guard.sanitize_inputs(streams(bad, stream), BODIES)
     assert not bool(guard.check_loss(torch.tensor(1.0), 1.0, Requests()))
 
 
@@ -98,7 +108,7 @@ def test_values_too_large_for_the_statistics_do_not_stay_in_them() -> None:
     net = Net()
     guard = guard_of(net, bn_recovery="restore")
     before = net.statistics
-    guard.sanitize_inputs(streams())
+    guard.sanitize_inputs(streams(), BODIES)
     net.norm(torch.full((8, 3), 1e25) * torch.randn(8, 3))
     assert not bool(guard.check_loss(torch.tensor(1.0), 1.0, Requests()))
     guard.restore_batchnorm()
@@ -163,7 +173,7 @@ def test_counts_continue_where_another_guard_left_them() -> None:
 def test_requests_come_back_after_the_step_they_were_made_in() -> None:
     net = Net()
     guard = guard_of(net)
-    guard.sanitize_inputs(streams())
+    guard.sanitize_inputs(streams(), BODIES)
     guard.check_loss(torch.tensor(1.0), 1.0, Requests(terminated=1, save=1))
     guard.restore_batchnorm()
     guard.check_gradient(torch.tensor(1.0), torch.tensor(2.0), False)
