@@ -268,7 +268,8 @@ def _refuse_changes(
         UserError: another key differs, or a key that no run can change.
     """
     old, new = flatten(asdict(before)), flatten(asdict(now))
-    rules = ResumeRules(HARMLESS, _FIXED) + recipe.resume_rules(before, now)
+    held_out = ("seed",) if before.validation == "split" else ()  # which clips are held out follows from it
+    rules = ResumeRules(HARMLESS, (*_FIXED, *held_out)) + recipe.resume_rules(before, now)
     harmless = harmless_keys((before, now), rules.harmless)
     differing = [key for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key)]
     # A mapping that is empty in one of both differs by the names that the other has.
@@ -304,7 +305,8 @@ def _refuse_other_average(checkpoint: Checkpoint, how: EmaConfig, epochs: int, p
     Raises:
         UserError: it does.
     """
-    before, finished = checkpoint.config.epochs, checkpoint.epoch + 1
+    # While an epoch is tested, its weights are in the average already.
+    before, finished = checkpoint.config.epochs, max(checkpoint.epoch + 1, checkpoint.ema_steps)
     first = how.first_averaged(epochs)
     one_alone = min(first, how.first_averaged(before)) + 1  # up to here the average is the weights of one epoch
     if how.last_epochs and epochs != before and finished > max(first, one_alone):

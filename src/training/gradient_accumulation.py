@@ -53,7 +53,7 @@ class GradientAccumulator:
         return {"clips": self.clips.clone()} | ({} if self._sum is None else {"sum": self._sum / scale})
 
     def load_state(self, state: dict[str, Tensor], scale: float) -> None:
-        """Load accumulated gradients with this run's `scale`; a run without accumulation starts without any."""
+        """Load accumulated gradients times `scale`; a run without accumulation starts without any."""
         if self.sums and "sum" in state:
             self.clips.copy_(state["clips"])
             self._sum = state["sum"].to(self.clips.device) * scale

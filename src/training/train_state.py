@@ -139,7 +139,9 @@ class TrainState:
             self.precision.scaler.load_state_dict(dict(checkpoint.scaler))
         if self.average is not None and checkpoint.ema:
             self.average.load_state(checkpoint.ema, checkpoint.ema_steps)
-        self.accumulation.load_state(dict(checkpoint.window), self.precision.scaler.get_scale())
+        # Its gradients were weighted for the batch size of then, and an update takes them as of the present one.
+        resized = checkpoint.config.batch_size / self.optimization.batch_size
+        self.accumulation.load_state(dict(checkpoint.window), self.precision.scaler.get_scale() * resized)
         self.guard.load_state(checkpoint.guard)
         self.progress = RunProgress(checkpoint.best_acc, checkpoint.epoch + 1, checkpoint.best_epoch)
         self.row, self.statistics = checkpoint.metrics, dict(checkpoint.statistics)

@@ -10,6 +10,7 @@ import signal
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -241,6 +242,40 @@ def stopped_run(tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch, *overr
     with monkeypatch.context() as patch:
         stop_at(patch, looks=12)
         return experiment.train(tiny_config(*RICH, *overrides)).run
+
+
+def test_gradients_of_another_batch_size_count_as_of_the_present_one(
+    tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = ("batch_size=4", "gradient_accumulation_steps=3")
+    with monkeypatch.context() as patch:
+        stop_at(patch, looks=2)
+        run = experiment.train(tiny_config(*settings)).run
+    window = read_checkpoint(run.partial).window
+    assert window["clips"] == 8
+    seen, load = [], GradientAccumulator.load_state
+
+    def load_and_note(accumulator: GradientAccumulator, *arguments: Any) -> None:
+        load(accumulator, *arguments)
+        seen.append(accumulator._sum)
+
+    monkeypatch.setattr(GradientAccumulator, "load_state", load_and_note)
+    monkeypatch.setattr(Trainer, "fit", lambda *_: Stop.TIME)
+    experiment.train(tiny_config(*settings, "batch_size=2"), str(run.path), explicit_keys=["batch_size"])
+    torch.testing.assert_close(seen, [window["sum"] * 2])
+
+
+@pytest.mark.parametrize("validation", ["test", "split"])
+def test_a_run_keeps_its_seed_if_the_held_out_clips_follow_from_it(tiny_config: MakeConfig, validation: str) -> None:
+    settings = ("epochs=1", f"validation={validation}", "validation_fraction=0.4")
+    run = experiment.train(tiny_config(*settings)).run
+    longer = tiny_config(*settings, "epochs=2", "seed=7")
+    given = {"explicit_keys": ["epochs", "seed"]}
+    if validation == "test":
+        assert experiment.train(longer, str(run.path), **given).run.finished
+        return
+    with pytest.raises(UserError, match=r"seed: 0 in the run, 7 now\nThese cannot change within a run"):
+        experiment.train(longer, str(run.path), **given)
 
 
 @pytest.mark.parametrize("damage", ["torn", "empty", "foreign", "flipped"])

@@ -1,12 +1,14 @@
 """The mean of the weights at the ends of the last epochs."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import nn
 
 from last.experiments import run as experiment
+from last.runs import resume
 from last.runs.checkpoint import read_checkpoint
 from last.runs.logbook import read_rows
 from last.settings.run import EmaConfig, RunConfig
@@ -81,6 +83,18 @@ def test_other_epochs_are_refused_if_the_average_needs_weights_that_are_not_kept
         experiment.train(
             tiny_config(f"epochs={epochs}", *settings), str(run.checkpoints / state), explicit_keys=["epochs"]
         )
+
+
+def test_an_epoch_whose_test_was_interrupted_is_in_the_average_already(
+    tiny_config: Callable[..., RunConfig],
+) -> None:
+    settings = ("ema.last_epochs=3", "learning_rate=0.1", "checkpoint.keep=6")
+    run = experiment.train(tiny_config("epochs=6", *settings)).run
+    checkpoint = read_checkpoint(run.checkpoints / "epoch_0003.pth")
+    assert checkpoint.ema_steps == 4
+    resume._refuse_other_average(checkpoint, checkpoint.config.ema, 7, run.last)  # epochs 5 to 7 are to come
+    with pytest.raises(UserError, match="of which 1 is finished"):
+        resume._refuse_other_average(replace(checkpoint, ema_steps=5), checkpoint.config.ema, 7, run.last)
 
 
 def test_a_run_that_is_extended_averages_its_new_last_epochs(tiny_config: Callable[..., RunConfig]) -> None:
