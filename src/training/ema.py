@@ -25,7 +25,7 @@ class WeightAverage:
         self._parameters = dict(model.named_parameters())
         self._average = {name: each.detach().clone() for name, each in self._parameters.items()}
 
-    def next_share(self) -> float:
+    def count_step(self) -> float:
         """Count a step, and return the share of the new weights in the average after it."""
         self.steps += 1
         return 1 - min(self.decay, (1 + self.steps) / (10 + self.steps))
@@ -36,7 +36,7 @@ class WeightAverage:
 
         Their `share` is that of the next step if it is None.
         """
-        weight = made * (self.next_share() if share is None else share)
+        weight = made * (self.count_step() if share is None else share)
         average = list(self._average.values())
         difference = torch._foreach_sub([each.detach() for each in self._parameters.values()], average)
         torch._foreach_mul_(difference, weight)

@@ -26,7 +26,7 @@ class LastEpochsAverage(WeightAverage):
         super().__init__(model, decay=0.0)
         self.first = first
 
-    def next_share(self) -> float:
+    def count_step(self) -> float:
         """Return that a step takes no share; no step counts."""
         return 0.0
 

@@ -89,7 +89,7 @@ class TrainState:
         epoch, scaler = self.epoch, self.precision.scaler
         counted: dict[str, Any] = {}
         if within:
-            self.guard.read(everything=True)
+            self.guard.read(everything=True)  # a request to stop is dropped here, and made again at the next step
             counted = {
                 "clips": epoch.clips,
                 "meter": epoch.metrics.state(self.world),

@@ -125,7 +125,7 @@ class WholeStep:
                 tensor.fill_(rate)
             self._sent_rates = rates
         if self.state.average is not None:
-            self._share.fill_(self.state.average.next_share())
+            self._share.fill_(self.state.average.count_step())
         requests = [getattr(self.step.requests, item.name) for item in fields(Requests)]
         if any(requests) or self._has_requests:
             self._requested.copy_(self.state.guard.sent(self.step.requests))
