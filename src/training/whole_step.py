@@ -102,6 +102,7 @@ class WholeStep:
         self._metrics = EpochMetrics(device, state.task.measures, terms=len(state.task.terms))
         self._seen: Counter[Key] = Counter()
         self._recordings: dict[Key, _Recording] = {}
+        self._strength = 1.0  # of the augmentation that they have
         self._pool: Any = None
         self._stream: torch.cuda.Stream | None = None
 
@@ -135,6 +136,10 @@ class WholeStep:
         """Replay or compute a step, and return the guard's decisions."""
         if not self.records:
             return self._compute(batch)
+        if batch.strength != self._strength:  # annealed from epoch to epoch: the earlier ones are of no more use
+            self._recordings.clear()
+            self._seen.clear()
+            self._strength = batch.strength
         key = _shapes(batch)
         if key not in self._recordings:
             self._seen[key] += 1

@@ -304,6 +304,21 @@ def test_a_recording_that_fails_is_reported_once_and_training_goes_on(
     assert messages == [whole_step._FAILED % "CUDA out of memory. Tried to allocate 2 GiB"]
 
 
+def test_steps_are_recorded_anew_when_augmentation_becomes_weaker(
+    tiny_config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(whole_step, "_STEPS_BEFORE", 0)
+    monkeypatch.setattr(whole_step, "_MOST_GRAPHS", 1)
+    trainer = trainer_of(tiny_config(*RICH, f"{SWITCH}=true"))
+    assert trainer.whole_step is not None
+    batch = next(iter(trainer.data.loader))
+    trainer.whole_step._compute(batch)  # the optimizer has momenta then
+    graphs = FakeGraphs(trainer.whole_step, monkeypatch)
+    for strength in (1.0, 1.0, 0.5, 0.5, 0.0):
+        trainer.whole_step._made(replace(batch, strength=strength))
+    assert (graphs.recorded, graphs.replayed) == (3, 5)
+
+
 def test_steps_are_recorded_after_the_first_of_a_shape_and_then_replayed(
     tiny_config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
