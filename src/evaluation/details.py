@@ -20,7 +20,7 @@ from .intervals import DRAWS, LEVEL, bootstrap_interval, mean_class_interval
 from .metrics import TOP, Metrics, Predictions, true_ranks
 from .reliability import ALL_TESTED, NOT_HELD_OUT, measure_reliability
 from .request import EvalRequest
-from .tested import Condition, TestedModel, use_statistics
+from .tested import Condition, TestedModel, condition_of, use_statistics
 
 ONE_CLASS = "There is one class only, so every clip is recognised, whatever the model has learned."
 MOST_CONFUSIONS = 40
@@ -66,10 +66,11 @@ def measure_details(
     held = len(common_held_out(ensemble.members)[0])
     passes = 2 * len(streams) + len([path for path in others if single is not None and path != single.path])
     with progress.task("measuring details", passes * len(predictions.names) + held * len(ensemble.members)) as shown:
-        measured = [_stream(single, name, streams, shown) for name in streams if single is not None]
+        asked = condition_of(request)
+        measured = [_stream(single, name, streams, asked, shown) for name in streams if single is not None]
         epochs, difference = _epochs(single, others, request, predictions, shown)
         why_none = ALL_TESTED if fits_only_tested(ensemble.members) else NOT_HELD_OUT
-        reliability = measure_reliability(predictions, ensemble.held_out(shown), why_none)
+        reliability = measure_reliability(predictions, ensemble.held_out(shown, asked), why_none)
     return Details(
         level=LEVEL,
         draws=DRAWS,
@@ -133,10 +134,10 @@ def _streams_of(single: TestedModel | None) -> tuple[Sequence[str], str]:
     return single.model.streams, ""
 
 
-def _stream(single: TestedModel, name: str, streams: Sequence[str], shown: Progress) -> StreamResult:
+def _stream(single: TestedModel, name: str, streams: Sequence[str], asked: Condition, shown: Progress) -> StreamResult:
     others = [each for each in streams if each != name]
-    without = single.predict(condition=Condition(zeroed=[name]), shown=shown)
-    alone = single.predict(condition=Condition(zeroed=others), shown=shown)
+    without = single.predict(condition=replace(asked, zeroed=[name]), shown=shown)
+    alone = single.predict(condition=replace(asked, zeroed=others), shown=shown)
     return StreamResult(name, share_of(correct_clips(without)), share_of(correct_clips(alone)))
 
 
@@ -167,11 +168,6 @@ def _epochs(
         parts.append((EpochResult(title, tested.checkpoint.epoch, share_of(correct_clips(found)), own), found))
     (best, of_best), (last, of_last) = parts
     return [best, last], None if best.epoch == last.epoch else gain_of(of_best, of_last)
-
-
-def condition_of(request: EvalRequest) -> Condition:
-    """Return how the plain test of a request is done."""
-    return Condition(request.drop_joints, request.drop_limbs, request.drop_frames)
 
 
 def _choice_of_best(single: TestedModel) -> str:

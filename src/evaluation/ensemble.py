@@ -122,8 +122,10 @@ def equal_weights(count: int) -> Weights:
     return Weights(np.full(count, 1 / count), "equal")
 
 
-def trained_weights(members: Sequence[TestedModel], shown: Progress) -> Weights:
+def trained_weights(members: Sequence[TestedModel], shown: Progress, condition: Condition) -> Weights:
     """Return the weights of the highest likelihood of the training clips that all networks held out.
+
+    `condition` is that of the tested clips.
 
     Raises:
         UserError: a network held out none, or too few are held out by all and not tested.
@@ -146,7 +148,7 @@ def trained_weights(members: Sequence[TestedModel], shown: Progress) -> Weights:
             f"--weights train cannot weigh this ensemble: {reason}. Train each of its networks with --set "
             "validation=split and the same seed, which holds out the same training clips, or use --weights equal."
         )
-    parts = [member.predict(indices, shown=shown) for member, indices in zip(members, held, strict=True)]
+    parts = [member.predict(indices, condition, shown) for member, indices in zip(members, held, strict=True)]
     found = likeliest_weights(parts)
     return Weights(found, f"found on {counted(len(clips[0]), 'training clip')} that every network held out")
 
@@ -229,9 +231,11 @@ class Ensemble:
         """Return the weighted sum of what the networks predict."""
         return parts[0] if len(parts) == 1 else combined(parts, self.weights.values)
 
-    def held_out(self, shown: Progress) -> Predictions | None:
+    def held_out(self, shown: Progress, condition: Condition) -> Predictions | None:
         """Return what is predicted for the training clips that all networks held out; None if there are none."""
         held = common_held_out(self.members)
         if not len(held[0]):
             return None
-        return self.summed([member.predict(part, shown=shown) for member, part in zip(self.members, held, strict=True)])
+        return self.summed(
+            [member.predict(part, condition, shown) for member, part in zip(self.members, held, strict=True)]
+        )

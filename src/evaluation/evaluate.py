@@ -20,7 +20,7 @@ from ..utils.numbers import counted
 from ..utils.progress import SILENT, Progress
 from ..version import __version__
 from .clip_metrics import clip_metrics, get_metric, list_metrics
-from .details import ONE_CLASS, condition_of, correct_clips, gain_of, measure_details, share_of
+from .details import ONE_CLASS, correct_clips, gain_of, measure_details, share_of
 from .ensemble import (
     COMPARISON,
     Ensemble,
@@ -40,7 +40,7 @@ from .recordings import EvaluatedRecordings, evaluate_recordings
 from .report import PICTURES, write_report
 from .request import EvalRequest
 from .robustness import measure_robustness
-from .tested import TestedModel, open_tested, use_statistics
+from .tested import TestedModel, condition_of, open_tested, use_statistics
 from .unusable_clips import NOT_RECOGNISED, warn_about_unusable
 
 _log = logging.getLogger(__name__)
@@ -180,7 +180,7 @@ def _weights(members: Sequence[TestedModel], request: EvalRequest, progress: Pro
     if len(members) == 1 or request.weights == "equal":
         return equal_weights(len(members))
     with progress.task("weighing", sum(len(member.held_out()) for member in members)) as shown:
-        return trained_weights(members, shown)
+        return trained_weights(members, shown, condition_of(request))
 
 
 def _predicted(ensemble: Ensemble, request: EvalRequest, progress: Progress) -> list[Predictions]:

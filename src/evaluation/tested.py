@@ -73,6 +73,11 @@ class Condition:
 PLAINLY = Condition()
 
 
+def condition_of(request: EvalRequest) -> Condition:
+    """Return how the plain test of a request is done."""
+    return Condition(request.drop_joints, request.drop_limbs, request.drop_frames)
+
+
 @dataclass(frozen=True, eq=False)
 class TestedModel:
     """A checkpoint that is open to be tested.

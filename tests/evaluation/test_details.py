@@ -2,17 +2,20 @@
 
 import json
 from collections.abc import Callable
+from inspect import signature
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from last.evaluation import ensemble as last_ensemble
 from last.evaluation.details import confusions_of, correct_clips, share_of
 from last.evaluation.evaluate import EvalResult, evaluate
 from last.evaluation.findings import Details
 from last.evaluation.metrics import Predictions, measure
 from last.evaluation.request import EvalRequest, Further, TestTime
-from last.evaluation.tested import Condition, open_tested, use_statistics
+from last.evaluation.tested import Condition, TestedModel, open_tested, use_statistics
 from last.runs.checkpoint import read_checkpoint
 from last.runs.folder import RunFolder
 
@@ -143,3 +146,29 @@ def test_no_temperature_is_fitted_on_the_clips_that_are_tested(
     details = detailed(evaluate(request, tmp_path))
     assert details.reliability.temperature is None
     assert details.reliability.source == "not available: the clips that the run held out are those that are tested"
+
+
+@pytest.mark.parametrize("networks", [1, 2])
+def test_everything_is_measured_and_fitted_on_clips_with_the_dropped_joints_of_the_request(
+    train_once: Callable[..., RunFolder], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, networks: int
+) -> None:
+    seen = []
+    predict = TestedModel.predict
+
+    def noted(self: TestedModel, *args: Any, **kwargs: Any) -> Predictions:
+        bound = signature(predict).bind(self, *args, **kwargs)
+        bound.apply_defaults()
+        seen.append(bound.arguments["condition"])
+        return predict(*bound.args, **bound.kwargs)
+
+    monkeypatch.setattr(TestedModel, "predict", noted)
+    monkeypatch.setattr(last_ensemble, "FEWEST_TO_WEIGH", 1)
+    run = train_once("epochs=2", "validation=split", "validation_fraction=0.3")
+    others = [run.best] if networks > 1 else []
+    weights = "train" if others else "equal"
+    request = EvalRequest(
+        run.last, members=others, weights=weights, drop_joints=0.4, drop_frames=0.2, pictures=False, further=DETAILS
+    )
+    details = detailed(evaluate(request, tmp_path))
+    assert details.reliability.temperature is not None and bool(details.streams) == (not others)
+    assert {(each.joints, each.limbs, each.frames) for each in seen} == {(0.4, 0.0, 0.2)}
