@@ -141,10 +141,11 @@ def _refuse_contradictions(request: EvalRequest) -> None:
         )
     if request.weights != "equal" and not request.members:
         raise UserError(f"--weights {request.weights} is for an ensemble: give --checkpoint once for each network.")
-    twice = [path for path in request.checkpoints if request.checkpoints.count(path) > 1]
+    files = [path.resolve() for path in request.checkpoints]
+    twice = [path for path, file in zip(request.checkpoints, files, strict=True) if files.count(file) > 1]
     if twice:
         raise UserError(f"--checkpoint {twice[0]} is given twice: an ensemble needs different networks.")
-    if request.compare in request.checkpoints:
+    if request.compare is not None and request.compare.resolve() in files:
         raise UserError(f"--compare {request.compare} is the network that is evaluated: name another one.")
 
 

@@ -130,3 +130,20 @@ def test_one_network_has_no_weights_and_the_same_file_is_not_two(runs: list[Path
         evaluate(EvalRequest(runs[0], compare=runs[0]), tmp_path / "report")
     with pytest.raises(UserError, match="is given twice"):
         evaluate(EvalRequest(runs[0], members=[runs[0]]), tmp_path / "report")
+
+
+@pytest.mark.parametrize("spelling", ["relative", "roundabout", "link"])
+def test_a_network_is_not_summed_or_compared_with_itself_however_its_path_is_spelt(
+    runs: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spelling: str
+) -> None:
+    monkeypatch.chdir(runs[0].parent)
+    (tmp_path / "linked.pth").symlink_to(runs[0])
+    same = {
+        "relative": Path(runs[0].name),
+        "roundabout": runs[0].parent / ".." / runs[0].parent.name / runs[0].name,
+        "link": tmp_path / "linked.pth",
+    }[spelling]
+    with pytest.raises(UserError, match=r"--compare .* is the network that is evaluated"):
+        evaluate(EvalRequest(runs[0], compare=same), tmp_path / "report")
+    with pytest.raises(UserError, match="is given twice"):
+        evaluate(EvalRequest(runs[0], members=[same]), tmp_path / "report")
