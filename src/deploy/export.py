@@ -34,7 +34,7 @@ from .backends import WEIGHTS, Backend, check_installed, get_backend, open_expor
 from .calibration import Calibration, calibrate
 from .contract import FORMAT, FORMAT_VERSION, INPUT, OUTPUTS, Floats
 from .inputs import NoConfidentJoint, model_inputs
-from .model_card import model_card
+from .model_card import model_card, sampling_note
 from .network import network_of
 from .onnx_graph import OPSET, PACKAGES, write_onnx
 
@@ -134,6 +134,8 @@ def export(
     facts["calibration"] = calibration.facts()
     facts["inside"] |= {"frames without a body": "kept between others" if how["keep_gaps"] else "left out"}
     facts["inside"] |= {} if how["centers"] else {"origin": "that of the recording"}
+    if note := sampling_note(facts["inside"]["sampling"]):
+        _log.warning(note)
     make_folder(out)
     name = request.name or config.model.name
     with temporary_folder(out / name) as folder, progress.task("exporting", 3, "steps") as task:

@@ -36,6 +36,18 @@ def licence_note(dataset: str) -> str:
     return next((note for name, note in _LICENCES.items() if dataset.startswith(name)), _UNKNOWN)
 
 
+def sampling_note(sampling: Mapping[str, Any]) -> str:
+    """Return how a file samples clips less often than the tests of its run, given `data.sampling`; empty if it does."""
+    draws = sampling["test_draws"] if sampling["method"] == "uniform" else 1
+    if draws == 1:
+        return ""
+    return (
+        f"The tests of the run average the probabilities of {draws} samplings of each clip (data.sampling.test_draws), "
+        "and an exported file samples a clip once, by the first of them: expect fewer recognised clips than such a "
+        "test reports."
+    )
+
+
 def model_card(name: str, facts: Mapping[str, Any], metrics: Mapping[str, Any], files: Sequence[Path]) -> str:
     """Return the model card of exported files as Markdown.
 
@@ -67,7 +79,8 @@ def model_card(name: str, facts: Mapping[str, Any], metrics: Mapping[str, Any], 
         _accuracy(metrics, facts),
         "## Limits",
         "It knows no other actions than its classes, and gives each recording one of them, also where none is shown. "
-        f"{_calibrated(facts['calibration'])} It has not been tested on recordings of other cameras, layouts, frame "
+        f"{_calibrated(facts['calibration'])} {sampling_note(facts['inside']['sampling'])}".rstrip()
+        + " It has not been tested on recordings of other cameras, layouts, frame "
         "rates or groups of people than those of its data set.",
         "## Licence of the data",
         licence_note(facts["dataset"]),

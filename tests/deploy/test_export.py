@@ -338,6 +338,16 @@ def test_clips_without_a_joint_of_enough_confidence_are_left_out_with_a_warning(
     assert "1 of 3 clips to compare the files has no joint" in caplog.text
 
 
+def test_a_run_whose_tests_average_samplings_is_exported_with_a_warning(
+    tmp_path: Path, data_yaml: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = ("data.sampling.method=uniform", "data.sampling.test_draws=4")
+    checkpoint = write_checkpoint(tmp_path / "last.pth", data_yaml, "nano_e", False, *settings)
+    export(ExportRequest(checkpoint, ("safetensors",)), tmp_path)
+    said = "average the probabilities of 4 samplings of each clip"
+    assert said in caplog.text and said in (tmp_path / "nano_e.md").read_text(encoding="utf-8")
+
+
 def test_random_recordings_are_compared_if_no_clip_can_be_used(
     tmp_path: Path, data_yaml: Path, shared_export: SharedExport
 ) -> None:

@@ -14,7 +14,7 @@ FACTS: dict[str, Any] = {
     "weights": "trained",
     "checkpoint": "best_model.pth", "checkpoint_sha256": "ab" * 32, "frame_rate": 30.0, "compared": "32 clips of mine",
     "layout": {"name": "kinect20", "joints": ["hip"] * 20, "coordinates": 3},
-    "calibration": {"clips": 0},
+    "calibration": {"clips": 0}, "inside": {"sampling": {"method": "crop", "test_draws": 1}},
     "input": {"shape": ["clips", 2, "frames", 20, 3], "units": "metres", "missing": "NaN", "absent": "zeros"},
 }  # fmt: skip
 
@@ -40,6 +40,20 @@ def test_it_says_what_the_file_takes_gives_and_was_made_from() -> None:
 def test_no_accuracy_is_claimed_that_was_not_measured(metrics: dict[str, Any]) -> None:
     assert "Not measured in this epoch. Compared with the checkpoint on 32 clips of mine." in card(metrics)
     assert "top-1" not in card(metrics)
+
+
+@pytest.mark.parametrize(
+    ("method", "draws", "averages"), [("uniform", 8, True), ("uniform", 1, False), ("crop", 8, False)]
+)
+def test_it_says_that_the_file_samples_a_clip_less_often_than_the_tests_of_its_run(
+    method: str, draws: int, averages: bool
+) -> None:
+    text = card({"test_top1": 93.256}, inside={"sampling": {"method": method, "test_draws": draws}})
+    said = (
+        "average the probabilities of 8 samplings of each clip (data.sampling.test_draws), and an exported file samples"
+    )
+    assert (said in text) == averages
+    assert "Probabilities are not calibrated. " in text and " It has not been tested" in text
 
 
 def test_different_frame_rates_are_not_shown_as_zero() -> None:
