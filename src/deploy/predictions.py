@@ -86,13 +86,16 @@ class Track:
     windows: Sequence[Span] = ()
 
     def running(self) -> list[Span]:
-        """Return which prediction holds when: spans without an overlap, each frame in the nearest window."""
+        """Return which prediction holds when: spans without an overlap or a gap, each frame in the nearest window.
+
+        A frame between two windows, which a stride longer than a window leaves out, is in the nearest one too.
+        """
         if self.whole is not None:
             return [self.whole]
         middles = [(a.start + a.stop + b.start + b.stop) // 4 for a, b in pairwise(self.windows)]
         edges = [self.windows[0].start, *middles, self.windows[-1].stop]
         return [
-            replace(window, start=max(window.start, start), stop=min(window.stop, stop))
+            replace(window, start=start, stop=stop)
             for window, (start, stop) in zip(self.windows, pairwise(edges), strict=True)
         ]
 

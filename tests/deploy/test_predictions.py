@@ -106,6 +106,9 @@ def test_successive_windows_of_a_class_are_one_interval_without_an_overlap() -> 
     np.testing.assert_allclose(first.probabilities, [0.8, 0.2], atol=1e-6)
 
 
-def test_frames_between_distant_windows_belong_to_none() -> None:
-    track = Track(0, None, [Span(0, 10, shares(1, 0)), Span(30, 40, shares(0, 1))])
-    assert [(span.start, span.stop) for span in track.running()] == [(0, 10), (30, 40)]
+@pytest.mark.parametrize("second", [(1, 0), (0, 1)])
+def test_frames_between_distant_windows_belong_to_the_nearest_whatever_the_classes(second: tuple[int, int]) -> None:
+    track = Track(0, None, [Span(0, 10, shares(1, 0)), Span(30, 40, shares(*second))])
+    assert [(span.start, span.stop) for span in track.running()] == [(0, 20), (20, 40)]
+    found = [(span.start, span.stop) for span in track.intervals()]
+    assert found == ([(0, 40)] if second == (1, 0) else [(0, 20), (20, 40)])
