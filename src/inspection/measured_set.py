@@ -6,6 +6,7 @@ Legend: N clips, V joints, T frames.
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,31 +29,41 @@ _PAIRED_FRAMES = 8
 
 @dataclass
 class JointDistances:
-    """Distances between the joints of a body in a few clips.
+    """Distances between the joints of a body in a few clips, of pairs that were measured in the same frame.
 
     Attributes:
-        mean: (V, V) the mean over clips of the mean over frames, in the unit of the coordinates.
-        apart: (V, V) the largest distance of two joints in any frame.
-        clips: how many clips were measured.
+        total: (V, V) the sum over clips of the mean over frames, in the unit of the coordinates.
+        apart: (V, V) the largest distance of two joints in any frame; 0 for a pair that no clip has.
+        clips: (V, V) how many clips have both joints of a pair in some frame.
     """
 
-    mean: NDArray[np.float64]
+    total: NDArray[np.float64]
     apart: NDArray[np.float64]
-    clips: int = 0
+    clips: NDArray[np.int64]
+
+    @classmethod
+    def of_none(cls, joints: int) -> Self:
+        """Return the distances between a number of joints before a clip was added."""
+        square = (joints, joints)
+        return cls(np.zeros(square), np.zeros(square), np.zeros(square, np.int64))
+
+    def mean(self, fewest: int) -> NDArray[np.float64]:
+        """Return the mean distances over clips, (V, V); infinite for a pair that fewer than `fewest` clips have."""
+        return np.where(self.clips >= fewest, self.total / np.maximum(self.clips, 1), np.inf)
 
     def add(self, clip: Clip) -> None:
-        """Add a clip, if all joints of its first body were measured in some frame."""
+        """Add the pairs of joints that the first body of a clip has in some frame."""
         usable = (np.abs(clip.joints[0]) <= 2 * FARTHEST).all(axis=2) & clip.joint_mask[0]  # (T, V)
-        whole = np.flatnonzero(usable.any(axis=1))
-        if not len(whole):
+        present = np.flatnonzero(usable.any(axis=1))
+        if not len(present):
             return
-        frames = whole[np.linspace(0, len(whole) - 1, min(len(whole), _PAIRED_FRAMES)).astype(np.int64)]
+        frames = present[np.linspace(0, len(present) - 1, min(len(present), _PAIRED_FRAMES)).astype(np.int64)]
         points, seen = clip.joints[0, frames].astype(np.float64), usable[frames]
         both = seen[:, :, None] & seen[:, None]
         distances = np.where(both, np.linalg.norm(points[:, :, None] - points[:, None], axis=-1), 0)
         self.apart = np.maximum(self.apart, distances.max(axis=0))
-        self.mean = self.mean + distances.sum(axis=0) / np.maximum(both.sum(axis=0), 1)
-        self.clips += 1
+        self.total = self.total + distances.sum(axis=0) / np.maximum(both.sum(axis=0), 1)
+        self.clips = self.clips + both.any(axis=0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,8 +121,7 @@ def measure_set(source: ClipSource, progress: Progress = SILENT) -> MeasuredSet:
     layout, anatomy = source.layout, anatomy_of(source.layout)
     rows = np.zeros(len(source.names), row_type(layout, descriptor_length(layout.num_joints, layout.coordinates)))
     rows["label"] = source.labels if source.has_labels else -1
-    square = (layout.num_joints, layout.num_joints)
-    distances = JointDistances(np.zeros(square), np.zeros(square))
+    distances = JointDistances.of_none(layout.num_joints)
     paired = set(spread_over_classes(source.labels, _PAIRED_CLIPS)) if len(source.names) else set()
     problems: dict[int, str] = {}
     with progress.task("inspecting clips", total=len(source.names)):

@@ -147,18 +147,18 @@ def a_joint_at_the_origin(joints: np.ndarray) -> None:
 
 
 def a_joint_of_none(clips: Clips) -> Clips:
-    return [_without(clip, np.s_[..., 15]) for clip in clips]
+    return [without(clip, np.s_[..., 15]) for clip in clips]
 
 
 def a_joint_of_few(clips: Clips) -> Clips:
-    return [_without(clip, np.s_[:, : int(0.8 * clip.joints.shape[1]), 15]) for clip in clips]
+    return [without(clip, np.s_[:, : int(0.8 * clip.joints.shape[1]), 15]) for clip in clips]
 
 
 def most_joints_of_some(clips: Clips) -> Clips:
-    return [_without(clip, np.s_[..., 5:]) if number in VICTIMS else clip for number, clip in enumerate(clips)]
+    return [without(clip, np.s_[..., 5:]) if number in VICTIMS else clip for number, clip in enumerate(clips)]
 
 
-def _without(clip: Clip, where: object) -> Clip:
+def without(clip: Clip, where: object) -> Clip:
     certain = np.where(clip.frame_mask[..., None], 1.0, np.nan) * np.ones(clip.joints.shape[:3])
     certain[where] = np.nan
     joints = np.where(np.isnan(certain)[..., None], 0, clip.joints).astype(np.float32)

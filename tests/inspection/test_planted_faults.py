@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from planted_faults import CONFIG, NTU, PLANTED, VICTIMS, Clips, measured, moved, of_frames
+from planted_faults import CONFIG, LEFT_RIGHT, NTU, PLANTED, VICTIMS, Clips, measured, moved, of_frames, without
 
 from last.data.preparation.formats import BadClip
 from last.data.preparation.preprocess import preprocess
@@ -70,11 +70,43 @@ def test_joints_that_are_all_at_one_point_have_no_direction(store: Store) -> Non
 
 
 def test_no_order_of_the_joints_is_taken_for_that_of_the_layout(store: Store) -> None:
-    distances = measured(list(store)[:24]).distances.mean
+    distances = measured(list(store)[:24]).distances.mean(1)
     random = np.random.default_rng(0)
     orders = [random.permutation(NTU.num_joints) for _ in range(50)]
     excesses = [bone_excess(NTU, distances[np.ix_(order, order)]) for order in orders]
     assert bone_excess(NTU, distances) < _LONG_BONES < min(excesses)
+
+
+def test_a_joint_that_few_clips_have_is_not_taken_for_another_order_of_the_joints(store: Store) -> None:
+    clips = [clip if number % 12 == 0 else without(clip, np.s_[..., 15]) for number, clip in enumerate(store)]
+    assert found_in(clips).keys() == {"joints_often_missing"}
+
+
+def test_joints_that_are_never_seen_together_are_not_in_the_same_place(store: Store) -> None:
+    clips = [without(clip, np.s_[..., LEFT_RIGHT[:, number % 2]]) for number, clip in enumerate(store)]
+    assert not found_in(clips).keys() & {"same_place", "wrong_layout"}
+
+
+def test_no_layout_is_said_to_fit_better_whose_bones_no_clip_has(store: Store) -> None:
+    hidden = [np.setdiff1d(np.arange(NTU.num_joints), bone) for bone in NTU.bones]
+    clips = [without(clip, np.s_[..., hidden[number % len(hidden)]]) for number, clip in enumerate(store)]
+    found, checked = look(measured(clips))
+    assert checked["wrong_layout"] == "" and "wrong_layout" not in {finding.kind for finding in found}
+
+
+def test_another_order_of_the_joints_is_found_although_two_joints_are_never_seen_together(store: Store) -> None:
+    clips = [without(clip, np.s_[..., 7 if number % 2 else 11]) for number, clip in enumerate(store)]
+    assert "wrong_layout" not in found_in(clips)
+    order = np.random.default_rng(2).permutation(NTU.num_joints)
+    confused = [replace(moved(clip, lambda joints: joints[:, :, order]), confidence=clip.confidence[..., order])
+                for clip in clips if clip.confidence is not None]  # fmt: skip
+    assert "wrong_layout" in found_in(confused)
+
+
+def test_the_order_of_the_joints_is_not_judged_if_few_clips_have_a_joint(store: Store) -> None:
+    clips = [clip if number < 3 else without(clip, np.s_[..., 15]) for number, clip in enumerate(store)]
+    _, checked = look(measured(clips))
+    assert checked["wrong_layout"] == "too few clips have the joints together"
 
 
 def test_every_kind_is_planted_but_those_that_have_tests_of_their_own() -> None:

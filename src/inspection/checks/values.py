@@ -137,13 +137,12 @@ def still_joints(measured: MeasuredSet) -> Finding | None:
 def joints_at_the_same_place(measured: MeasuredSet) -> Finding | None:
     """Find joints that are always at the place of another joint."""
     distances = measured.distances
-    if distances.clips < _FEWEST_CLIPS:
+    known = np.triu(distances.clips >= _FEWEST_CLIPS, 1)
+    if not known.any():
         return None
     scale = float(np.nanmedian(measured.rows["scale"][measured.is_usable]))
-    missing = (measured.rows["joint_missing"][measured.is_usable] >= _ALWAYS).all(axis=0)
-    same = distances.apart <= _SAME_PLACE * scale
-    same[missing] = same[:, missing] = False
-    pairs = [(first, second) for first, second in np.argwhere(np.triu(same, 1)).tolist()]
+    same = known & (distances.apart <= _SAME_PLACE * scale)
+    pairs = [(first, second) for first, second in np.argwhere(same).tolist()]
     if not pairs:
         return None
     names = measured.layout.joints

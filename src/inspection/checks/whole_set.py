@@ -30,13 +30,12 @@ _UNSURE_PART, _MOST_UNSURE = 0.25, 0.05
 
 def wrong_layout(measured: MeasuredSet) -> Finding | None:
     """Find sets whose joints are not in the order of the layout."""
-    layout, distances = measured.layout, measured.distances.mean
+    layout, distances = measured.layout, measured.distances.mean(_FEWEST_CLIPS)
     ours = bone_excess(layout, distances)
-    if not np.isfinite(ours):
-        return None
     alike = [load_layout(name) for name in list_layouts()]
     alike = [other for other in alike
-             if other.num_joints == layout.num_joints and other.coordinates == layout.coordinates]  # fmt: skip
+             if other.num_joints == layout.num_joints and other.coordinates == layout.coordinates
+             and np.isfinite(_bone_lengths(other, distances)).all()]  # fmt: skip
     best = min(alike, key=lambda other: bone_excess(other, distances), default=layout)
     better = best.name != layout.name and bone_excess(best, distances) < _BETTER * ours
     if ours <= _LONG_BONES and not (better and bone_excess(best, distances) < 1.25):
@@ -55,21 +54,31 @@ def wrong_layout(measured: MeasuredSet) -> Finding | None:
 
 
 def bone_excess(layout: Layout, distances: NDArray[np.float64]) -> float:
-    """Return how many times longer the bones of a layout are than the shortest tree of its joints (V, V)."""
+    """Return how many times longer the bones of a layout are than the shortest tree of its joints.
+
+    Args:
+        layout: of the joints.
+        distances: (V, V) of the joints; infinite where unknown. Bones of unknown length are left out.
+    """
+    lengths = _bone_lengths(layout, distances)
+    return float(lengths[np.isfinite(lengths)].sum() / _shortest_tree(distances))
+
+
+def _bone_lengths(layout: Layout, distances: NDArray[np.float64]) -> NDArray[np.float64]:
     bones = np.array(layout.bones)
-    shortest = _shortest_tree(distances)
-    return float(distances[bones[:, 0], bones[:, 1]].sum() / shortest) if shortest > 0 else float("nan")
+    return distances[bones[:, 0], bones[:, 1]]
 
 
 def _shortest_tree(distances: NDArray[np.float64]) -> float:
-    """Return the length of the shortest tree that connects all joints, by Prim's algorithm."""
+    """Return the length of the shortest tree that connects all joints, by Prim's algorithm; infinite if none does."""
     nearest = distances[0].copy()
     inside = np.zeros(len(distances), np.bool_)
     inside[0] = True
     total = 0.0
     for _ in range(len(distances) - 1):
-        following = int(np.where(inside, np.inf, nearest).argmin())
-        total += float(nearest[following])
+        outside = np.where(inside, np.inf, nearest)
+        following = int(outside.argmin())
+        total += float(outside[following])
         inside[following] = True
         nearest = np.minimum(nearest, distances[following])
     return total
@@ -173,8 +182,8 @@ def _no_height(measured: MeasuredSet) -> str:
 
 
 def _few_distances(measured: MeasuredSet) -> str:
-    seen = measured.distances.apart.any(axis=1).all()
-    return "" if measured.distances.clips >= _FEWEST_CLIPS and seen else "too few clips have all joints"
+    connected = 0 < _shortest_tree(measured.distances.mean(_FEWEST_CLIPS)) < np.inf
+    return "" if connected else "too few clips have the joints together"
 
 
 CHECKS = (
