@@ -186,11 +186,15 @@ def _measure_dropped_frames(steps: Floats, both: Bools, row: np.void) -> None:
 
 
 def _measure_exchanges(points: Floats, seen: Bools, scales: Floats, anatomy: Anatomy, row: np.void) -> None:
-    """Count the frames in which two bodies, or the left and the right joints of a body, change places."""
+    """Count the frames in which two bodies, or the left and the right joints of a body, change places.
+
+    Both explanations of a step, that each stays and that they change places, are compared by the same joints.
+    """
     if len(anatomy.sided) and points.shape[1] > 1:
         sided, mirrored = anatomy.sided, anatomy.mirrored[anatomy.sided]
-        kept = _distance(points[:, 1:, sided], points[:, :-1, sided], seen[:, 1:, sided], seen[:, :-1, sided])
-        turned = _distance(points[:, 1:, mirrored], points[:, :-1, sided], seen[:, 1:, mirrored], seen[:, :-1, sided])
+        comparable = seen[:, 1:, sided] & seen[:, 1:, mirrored] & seen[:, :-1, sided]
+        kept = _distance(points[:, 1:, sided], points[:, :-1, sided], comparable)
+        turned = _distance(points[:, 1:, mirrored], points[:, :-1, sided], comparable)
         found = ((turned < _EXCHANGED * kept) & (kept > 0.25 * scales[:, None])).any(axis=0)
         row["exchanged_sides"] = np.count_nonzero(found)
         row["exchanged_sides_frame"] = found.argmax() + 1 if found.any() else -1
@@ -201,19 +205,20 @@ def _measure_exchanges(points: Floats, seen: Bools, scales: Floats, anatomy: Ana
         seen.sum(axis=2), 1
     )[..., None, None]  # fmt: skip
     if shared.any():
-        apart = _distance(centred[0], centred[1], seen[0], seen[1])[shared]
+        apart = _distance(centred[0], centred[1], seen[0] & seen[1])[shared]
         row["ghost"] = np.mean(apart < _SAME_POSE * scales.mean())
     if points.shape[1] > 1:
-        now, before, here, there = points[:, 1:], points[:, :-1], seen[:, 1:], seen[:, :-1]
-        kept = _distance(now, before, here, there).sum(axis=0)
-        crossed = _distance(now[::-1], before, here[::-1], there).sum(axis=0)
-        found = (crossed < _EXCHANGED * kept) & (kept > scales.mean()) & shared[1:] & shared[:-1]
+        now, before = points[:, 1:], points[:, :-1]
+        comparable = seen[:, 1:].all(axis=0) & seen[:, :-1]
+        kept = _distance(now, before, comparable).sum(axis=0)
+        crossed = _distance(now[::-1], before, comparable).sum(axis=0)
+        found = (crossed < _EXCHANGED * kept) & (kept > scales.mean())
         row["exchanged_bodies"] = np.count_nonzero(found)
         row["exchanged_bodies_frame"] = found.argmax() + 1 if found.any() else -1
 
 
-def _distance(first: Floats, second: Floats, here: Bools, there: Bools) -> Floats:
-    """Return the mean distance of the joints (..., V, C) that both have, (...); 0 if there is none."""
-    both = here & there
+def _distance(first: Floats, second: Floats, both: Bools) -> Floats:
+    """Return the mean distance of the joints (..., V, C) that both have, (...); NaN if there are none."""
     apart = np.where(both, np.linalg.norm(first - second, axis=-1), 0)
-    return np.asarray(apart.sum(axis=-1) / np.maximum(both.sum(axis=-1), 1))
+    counts = both.sum(axis=-1)
+    return np.where(counts > 0, apart.sum(axis=-1) / np.maximum(counts, 1), np.float32(np.nan))

@@ -5,7 +5,20 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from planted_faults import CONFIG, LEFT_RIGHT, NTU, PLANTED, VICTIMS, Clips, measured, moved, of_frames, without
+from planted_faults import (
+    CONFIG,
+    LEFT_RIGHT,
+    NTU,
+    PLANTED,
+    VICTIMS,
+    Clips,
+    measured,
+    moved,
+    of_frames,
+    of_some,
+    sides_exchanged_in_some_frames,
+    without,
+)
 
 from last.data.preparation.formats import BadClip
 from last.data.preparation.preprocess import preprocess
@@ -92,6 +105,29 @@ def test_no_layout_is_said_to_fit_better_whose_bones_no_clip_has(store: Store) -
     clips = [without(clip, np.s_[..., hidden[number % len(hidden)]]) for number, clip in enumerate(store)]
     found, checked = look(measured(clips))
     assert checked["wrong_layout"] == "" and "wrong_layout" not in {finding.kind for finding in found}
+
+
+def test_sides_of_which_one_is_never_seen_do_not_change_places(store: Store) -> None:
+    clips = [without(clip, np.s_[..., LEFT_RIGHT[:, 1]]) for clip in store]
+    assert "exchanged_sides" not in found_in(clips)
+
+
+def test_sides_that_change_places_are_found_although_some_joints_are_never_seen(store: Store) -> None:
+    clips = of_some(sides_exchanged_in_some_frames)([without(clip, np.s_[..., LEFT_RIGHT[::2]]) for clip in store])
+    assert {each.clip for each in found_in(clips)["exchanged_sides"].evidence} == set(VICTIMS)
+
+
+def test_bodies_without_joints_in_common_are_neither_copies_nor_change_places(store: Store) -> None:
+    clips = list(store)
+    for number in VICTIMS:
+        body = clips[number].joints[:1]
+        travel = 2.0 * np.arange(body.shape[1], dtype=np.float32)[:, None, None]
+        pair = replace(clips[number], joints=np.concatenate([body + travel, body - travel]),
+                       frame_mask=np.ones((2, body.shape[1]), np.bool_), confidence=None)  # fmt: skip
+        hidden = np.zeros(pair.joints.shape[:3], np.bool_)
+        hidden[0, :, :12] = hidden[1, :, 12:] = True
+        clips[number] = without(pair, hidden)
+    assert not found_in(clips).keys() & {"ghost_bodies", "exchanged_bodies"}
 
 
 def test_another_order_of_the_joints_is_found_although_two_joints_are_never_seen_together(store: Store) -> None:
