@@ -12,6 +12,7 @@ from planted_faults import (
     PLANTED,
     VICTIMS,
     Clips,
+    a_class_of_one_clip,
     measured,
     moved,
     of_frames,
@@ -68,6 +69,11 @@ def test_folders_of_training_and_testing_are_no_classes(store: Store) -> None:
     config = replace(CONFIG, classes=["Train", "test"])
     found = found_in([replace(clip, label=clip.label % 2) for clip in store], config)["parts_as_classes"]
     assert found.severity is Severity.SPOILS and "which are parts, not classes" in found.message
+
+
+def test_the_only_clip_of_a_class_is_not_unusable_by_that(store: Store) -> None:
+    found = found_in(a_class_of_one_clip(list(store)))["single_clips"]
+    assert (found.clips, found.unusable) == (1, False)
 
 
 def test_equal_clips_of_one_frame_are_copies(store: Store) -> None:

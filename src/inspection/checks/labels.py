@@ -1,6 +1,7 @@
 """Faults of the labels: too few classes or clips, and classes that something other than the movement gives away."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -214,10 +215,12 @@ def _about_classes(measured: MeasuredSet, affected: Bools, fault: Fault) -> Find
         return None
     names = listed([measured.class_name(label) for label in numbers.tolist()])
     sentence = fault.sentence.replace("{classes}", f"{names} {'has' if len(numbers) == 1 else 'have'}")
-    fault = Fault(fault.kind, fault.title, sentence, fault.remedy, fault.harm)
     labels = measured.labels
     return affecting(
-        measured, np.isin(labels, numbers), fault, lambda clip: Evidence(clip, measured.class_name(labels[clip]))
+        measured,
+        np.isin(labels, numbers),
+        replace(fault, sentence=sentence),
+        lambda clip: Evidence(clip, measured.class_name(labels[clip])),
     )
 
 
