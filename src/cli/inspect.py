@@ -95,7 +95,11 @@ def run(arguments: argparse.Namespace) -> int:
         _show(inspection, source, _as_typed(arguments))
         _write(inspection, source, arguments.out)
     if arguments.write_ignore is not None:
-        _write_ignored(arguments.write_ignore, inspection, source.names)
+        written = _write_ignored(arguments.write_ignore, inspection, source.names)
+        if arguments.json:
+            _logger.info("%s", written)
+        else:
+            say(written)
     return SPOILED if inspection.spoils else 0
 
 
@@ -220,8 +224,8 @@ def _write(inspection: Inspection, source: ClipSource, out: Path | None) -> None
         say(f"Page: {page.absolute()}")
 
 
-def _write_ignored(path: Path, inspection: Inspection, names: Sequence[str]) -> None:
-    """Write the clips with a grave fault of their own as a list for `preprocess --ignore`.
+def _write_ignored(path: Path, inspection: Inspection, names: Sequence[str]) -> str:
+    """Write the clips with a grave fault of their own as a list for `preprocess --ignore`; return a line about it.
 
     A single such clip is listed too. A fault of all clips is one of the set, and a list of all would be of no use.
     """
@@ -236,8 +240,8 @@ def _write_ignored(path: Path, inspection: Inspection, names: Sequence[str]) -> 
         unlisted += finding.clips - len(finding.evidence)
         lines += [f"# {finding.title}:", *(names[clip] for clip in clips)]
     write_text(path, "\n".join(lines) + "\n")
-    say(f"Clips to ignore: {path.absolute()} ({counted(len(listed), 'clip')})")
     if unlisted:
         _logger.warning(
             "Not listed: %s more. Prepare the recordings without these, and inspect again.", f"{unlisted:,}"
         )
+    return f"Clips to ignore: {path.absolute()} ({counted(len(listed), 'clip')})"

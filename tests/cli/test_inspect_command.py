@@ -120,6 +120,12 @@ def test_json_is_printed_and_nothing_written(cli: Command, tmp_path: Path) -> No
     assert list(Path().iterdir()) == []
 
 
+def test_with_a_list_of_clips_to_ignore_stdout_is_json_alone(cli: Command, tmp_path: Path) -> None:
+    result = cli("inspect", write_clips(tmp_path / "raw"), "--no_training", "--json", "--write_ignore", "bad.txt")
+    assert json.loads(result.out)["contents"]["clips"] == 12
+    assert "Clips to ignore: " in result.err and Path("bad.txt").exists()
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
