@@ -17,7 +17,9 @@ from planted_faults import (
     moved,
     of_frames,
     of_some,
+    one_person,
     sides_exchanged_in_some_frames,
+    unreadable,
     without,
 )
 
@@ -74,6 +76,11 @@ def test_folders_of_training_and_testing_are_no_classes(store: Store) -> None:
 def test_the_only_clip_of_a_class_is_not_unusable_by_that(store: Store) -> None:
     found = found_in(a_class_of_one_clip(list(store)))["single_clips"]
     assert (found.clips, found.unusable) == (1, False)
+
+
+def test_one_person_is_found_beside_clips_that_cannot_be_read(store: Store) -> None:
+    clips = one_person(list(store))
+    assert found_in(unreadable(clips))["one_subject"].clips == len(clips) - len(VICTIMS)
 
 
 def test_equal_clips_of_one_frame_are_copies(store: Store) -> None:

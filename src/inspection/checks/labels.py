@@ -116,9 +116,9 @@ def single_cameras(measured: MeasuredSet) -> Finding | None:
 
 
 def one_subject(measured: MeasuredSet) -> Finding | None:
-    """Find sets of one person."""
-    subjects = measured.rows["subject"]
-    if not (subjects == subjects[0]).all():
+    """Find sets of one person; clips that were not read, or do not state their subject, are left out."""
+    known = measured.rows["is_read"] & (measured.rows["subject"] != 0)
+    if len(np.unique(measured.rows["subject"][known])) != 1:
         return None
     fault = Fault(
         "one_subject",
@@ -127,7 +127,7 @@ def one_subject(measured: MeasuredSet) -> Finding | None:
         "Record other people, at least for the test.",
         Harm.MILD,
     )
-    return affecting(measured, np.ones(len(measured), np.bool_), fault)
+    return affecting(measured, known, fault)
 
 
 def recorded_shortcuts(measured: MeasuredSet) -> Finding | None:
