@@ -66,7 +66,8 @@ def bone_excess(layout: Layout, distances: NDArray[np.float64]) -> float:
 
 def _bone_lengths(layout: Layout, distances: NDArray[np.float64]) -> NDArray[np.float64]:
     bones = np.array(layout.bones)
-    return distances[bones[:, 0], bones[:, 1]]
+    lengths: NDArray[np.float64] = distances[bones[:, 0], bones[:, 1]]
+    return lengths
 
 
 def _shortest_tree(distances: NDArray[np.float64]) -> float:
