@@ -83,6 +83,11 @@ def test_one_person_is_found_beside_clips_that_cannot_be_read(store: Store) -> N
     assert found_in(unreadable(clips))["one_subject"].clips == len(clips) - len(VICTIMS)
 
 
+def test_values_that_each_clip_has_for_itself_give_no_class_away(store: Store) -> None:
+    clips = [replace(clip, subject=1 + number) for number, clip in enumerate(store)]
+    assert "recorded_shortcuts" not in found_in(clips)
+
+
 def test_equal_clips_of_one_frame_are_copies(store: Store) -> None:
     clips = list(store)
     single = of_frames(clips[3], np.arange(1))

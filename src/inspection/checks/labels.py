@@ -177,7 +177,8 @@ def _shortcut(
 def _given_away(measured: MeasuredSet, values: NDArray[np.float64]) -> float:
     """Return the share of errors of guessing the most frequent class that are avoided if a property is known.
 
-    Each clip's class is guessed as the most frequent one among the other clips of the same value.
+    Each clip's class is guessed as the most frequent one among the clips of the same value, itself included. The guess
+    counts as wrong where no class has two clips of the value, so that a value of its own gives no clip away.
     """
     labels, known = measured.labels, measured.labels >= 0
     if len(np.unique(values[known])) < 2:
