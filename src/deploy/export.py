@@ -30,7 +30,7 @@ from ..utils.progress import SILENT, Progress
 from ..version import __version__
 from . import weights_file
 from .arrays import array_of_clip, with_bodies
-from .backends import WEIGHTS, Backend, check_installed, get_backend, open_exported
+from .backends import WEIGHTS, Backend, check_installed, get_backend, open_exported, usable_backends
 from .calibration import Calibration, calibrate
 from .contract import FORMAT, FORMAT_VERSION, INPUT, OUTPUTS, Floats
 from .inputs import NoConfidentJoint, model_inputs
@@ -154,6 +154,7 @@ def export(
         calibrated = calibration.clips
         placed = [replace(_placed(each, out), compared=compared.clips, calibrated=calibrated) for each in found]
     described = [*_still_there(out / f"{name}.json", facts, request.formats), *map(_described, placed)]
+    _warn_of_others(out, name, [file for each in described for file in each["files"]])
     files = [out / file for each in described for file in each["files"]]
     write_json(out / f"{name}.json", {**facts, "exported": described})
     write_text(out / f"{name}.md", model_card(name, facts, checkpoint.metrics, files))
@@ -363,6 +364,18 @@ def _still_there(description: Path, facts: Mapping[str, Any], formats: Sequence[
     found = before.get("exported")
     known = [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
     return [each for each in known if each.get("format") not in formats and _is_unchanged(each, description.parent)]
+
+
+def _warn_of_others(out: Path, name: str, described: Sequence[str]) -> None:
+    """Warn of files that have the name of an export and the ending of a format, and are not `described` by it."""
+    suffixes = [suffix for each in usable_backends().values() for suffix in each.SUFFIXES]
+    names = [f"{name}{suffix}" for suffix in dict.fromkeys([*suffixes, weights_file.SUFFIX])]
+    if others := [each for each in names if each not in described and (out / each).is_file()]:
+        _log.warning(
+            "In %s there %s %s, of an earlier export of another network or changed since: remove or export anew what "
+            "is under the name of this one.",
+            *(out, "is" if len(others) == 1 else "are", " and ".join(others)),
+        )
 
 
 def _is_unchanged(described: Mapping[str, Any], folder: Path) -> bool:

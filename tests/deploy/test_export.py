@@ -271,11 +271,12 @@ def test_a_file_of_one_body_is_compared_on_clips_of_two(tmp_path: Path, data_yam
 
 
 def test_a_later_export_in_another_format_keeps_the_description_of_the_earlier_one(
-    tmp_path: Path, shared_export: SharedExport
+    tmp_path: Path, shared_export: SharedExport, caplog: pytest.LogCaptureFixture
 ) -> None:
     for path in shared_export.model.parent.glob("nano_e.*"):
         (tmp_path / path.name).write_bytes(path.read_bytes())
     export(ExportRequest(shared_export.checkpoint, ("safetensors",)), tmp_path)
+    assert "earlier export" not in caplog.text
     facts = json.loads((tmp_path / "nano_e.json").read_text(encoding="utf-8"))
     assert [each["format"] for each in facts["exported"]] == ["onnx", "safetensors"]
     assert "last.Recognizer" in (tmp_path / "nano_e.md").read_text(encoding="utf-8")
@@ -287,7 +288,7 @@ def test_a_later_export_in_another_format_keeps_the_description_of_the_earlier_o
 
 @pytest.mark.parametrize("difference", ["weights", "inside"])
 def test_a_later_export_of_other_weights_or_another_preparation_does_not_describe_the_earlier_file(
-    difference: str, tmp_path: Path, shared_export: SharedExport
+    difference: str, tmp_path: Path, shared_export: SharedExport, caplog: pytest.LogCaptureFixture
 ) -> None:
     for path in shared_export.model.parent.glob("nano_e.*"):
         (tmp_path / path.name).write_bytes(path.read_bytes())
@@ -302,6 +303,7 @@ def test_a_later_export_of_other_weights_or_another_preparation_does_not_describ
     assert facts["weights"] == ("trained" if no_ema else "averaged")
     assert [each["format"] for each in facts["exported"]] == ["safetensors"]
     assert "nano_e.onnx" not in (tmp_path / "nano_e.md").read_text(encoding="utf-8")
+    assert f"In {tmp_path} there is nano_e.onnx, of an earlier export of another network" in caplog.text
 
 
 @pytest.mark.parametrize(

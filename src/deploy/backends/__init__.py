@@ -131,10 +131,10 @@ def starts_as_checkpoint(path: Path) -> bool:
 
 def exported_suffixes() -> list[str]:
     """Return the suffixes of the files that can be opened, such as `.onnx`."""
-    return sorted({each.SUFFIXES[0] for each in _usable().values()})
+    return sorted({each.SUFFIXES[0] for each in usable_backends().values()})
 
 
-def _usable() -> dict[str, Backend]:
+def usable_backends() -> dict[str, Backend]:
     """Return the backends by name; warn about modules that cannot be used."""
     usable: dict[str, Backend] = {}
     for name in list_backends():
@@ -151,7 +151,7 @@ def _backend_of(path: Path) -> Backend:
     Raises:
         UserError: there is none, or there are several.
     """
-    usable = _usable()
+    usable = usable_backends()
     fitting = [name for name, each in usable.items() if each.SUFFIXES[0] == path.suffix.lower()]
     if len(fitting) > 1:
         raise UserError(
