@@ -34,7 +34,7 @@ from .backends import WEIGHTS, Backend, check_installed, get_backend, open_expor
 from .calibration import Calibration, calibrate
 from .contract import FORMAT, FORMAT_VERSION, INPUT, OUTPUTS, Floats
 from .inputs import NoConfidentJoint, model_inputs
-from .model_card import model_card, sampling_note
+from .model_card import accuracy_in_training, model_card, sampling_note
 from .network import network_of
 from .onnx_graph import OPSET, PACKAGES, write_onnx
 
@@ -157,7 +157,8 @@ def export(
     _warn_of_others(out, name, [file for each in described for file in each["files"]])
     files = [out / file for each in described for file in each["files"]]
     write_json(out / f"{name}.json", {**facts, "exported": described})
-    write_text(out / f"{name}.md", model_card(name, facts, checkpoint.metrics, files))
+    accuracy = accuracy_in_training(checkpoint.metrics, facts, files)
+    write_text(out / f"{name}.md", model_card(name, facts, accuracy, files))
     return placed
 
 

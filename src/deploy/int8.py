@@ -16,6 +16,7 @@ import numpy as np
 from ..utils.errors import UserError
 from ..utils.files import file_checksum, write_json, write_text
 from ..utils.leftovers import temporary_folder
+from ..utils.numbers import counted
 from .backends import check_installed
 from .backends.onnx import open_file
 from .compact import expand
@@ -129,12 +130,16 @@ def _describe(found: Int8Comparison) -> None:
     figures = {"float32": asdict(found.floats), "int8": asdict(found.int8)}
     exported = [{"format": "onnx", "files": {found.path.name: file_checksum(found.path)}, "measured": figures}]
     write_json(found.path.with_suffix(".json"), {**facts, "exported": exported})
-    card = model_card(found.path.stem, facts, {"test_top1": found.int8.top1}, [found.path])
+    accuracy = (
+        f"{found.int8.top1:.2f} % top-1 on {counted(found.clips, 'test clip')} of the split, measured with this file "
+        "after its export; it has not been compared with the checkpoint."
+    )
+    card = model_card(found.path.stem, facts, accuracy, [found.path])
     card += (
         f"\n## 8-bit numbers\n\nOn {found.clips:,} test clips: {found.int8.top1:.2f} % top-1 instead of "
         f"{found.floats.top1:.2f} %, {found.int8.latency_ms:.2f} ms a clip instead of {found.floats.latency_ms:.2f}, "
         f"{found.int8.size / 2**20:.2f} MiB instead of {found.floats.size / 2**20:.2f}; other labels for "
-        f"{found.other_labels:,} of them.\n"
+        f"{found.other_labels:,} of them. The temperature and the thresholds are those of the float32 file.\n"
     )
     write_text(found.path.with_suffix(".md"), card)
 

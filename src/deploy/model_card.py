@@ -48,13 +48,13 @@ def sampling_note(sampling: Mapping[str, Any]) -> str:
     )
 
 
-def model_card(name: str, facts: Mapping[str, Any], metrics: Mapping[str, Any], files: Sequence[Path]) -> str:
+def model_card(name: str, facts: Mapping[str, Any], accuracy: str, files: Sequence[Path]) -> str:
     """Return the model card of exported files as Markdown.
 
     Args:
         name: the name of the files.
         facts: those of the files, as in their metadata.
-        metrics: the logbook's row of the exported epoch.
+        accuracy: what is known of it, in sentences; see `accuracy_in_training`.
         files: what was written.
     """
     layout, given = facts["layout"], facts["input"]
@@ -76,7 +76,7 @@ def model_card(name: str, facts: Mapping[str, Any], metrics: Mapping[str, Any], 
         f"{facts['weights']} weights; recordings {rate}. Checkpoint `{facts['checkpoint']}`, SHA-256 "
         f"`{facts['checkpoint_sha256']}`.",
         "## Accuracy",
-        _accuracy(metrics, facts),
+        accuracy,
         "## Limits",
         "It knows no other actions than its classes, and gives each recording one of them, also where none is shown. "
         f"{_calibrated(facts['calibration'])} {sampling_note(facts['inside']['sampling'])}".rstrip()
@@ -90,14 +90,32 @@ def model_card(name: str, facts: Mapping[str, Any], metrics: Mapping[str, Any], 
     return "\n\n".join(lines) + "\n"
 
 
-def _accuracy(metrics: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
-    top1 = metrics.get("test_top1")
-    if not isinstance(top1, int | float) or top1 != top1:
-        return f"Not measured in this epoch. Compared with the checkpoint on {facts['compared']}."
-    return (
-        f"{top1:.2f} % top-1 on the test clips of the split, measured in training after this epoch. The file was "
-        f"compared with the checkpoint on {facts['compared']}."
-    )
+def accuracy_in_training(metrics: Mapping[str, Any], facts: Mapping[str, Any], files: Sequence[Path]) -> str:
+    """Return what a model card says of the accuracy of exported files, as sentences.
+
+    Args:
+        metrics: the logbook's row of the exported epoch.
+        facts: those of the files; their `weights` tell which accuracy of the row is theirs.
+        files: what was written.
+    """
+    top1 = metrics.get("ema_test_top1" if facts["weights"] == "averaged" else "test_top1")
+    measured = "Not measured in this epoch."
+    if isinstance(top1, int | float) and top1 == top1:
+        measured = f"{top1:.2f} % top-1 on the test clips of the split, measured in training after this epoch."
+    sentences = [measured]
+    if run := _runnable(files):
+        sentences.append(f"Compared with the checkpoint on {facts['compared']}: {_named(run)}.")
+    if weights := [path for path in files if path.suffix == ".safetensors"]:
+        sentences.append(f"Written without being run: the weights {_named(weights)}.")
+    return " ".join(sentences)
+
+
+def _named(files: Sequence[Path]) -> str:
+    return " and ".join(f"`{path.name}`" for path in files)
+
+
+def _runnable(files: Sequence[Path]) -> list[Path]:
+    return [path for path in files if path.suffix in (".onnx", ".xml")]
 
 
 def _calibrated(calibration: Mapping[str, Any]) -> str:
@@ -111,7 +129,7 @@ def _calibrated(calibration: Mapping[str, Any]) -> str:
 
 
 def _use(files: Sequence[Path]) -> str:
-    if runnable := [path.name for path in files if path.suffix in (".onnx", ".xml")]:
-        return f'```python\nimport last\n\nlast.Recognizer("{runnable[0]}")(joints).label\n```'
+    if runnable := _runnable(files):
+        return f'```python\nimport last\n\nlast.Recognizer("{runnable[0].name}")(joints).label\n```'
     loaded = "".join(f'"{path.name}"' for path in files[:1])
     return f"```python\nfrom safetensors.numpy import load_file\n\nweights = load_file({loaded})\n```"

@@ -54,6 +54,9 @@ def test_clips_without_a_measured_joint_neither_calibrate_nor_count(
     found = quantize(shared_export.model, tmp_path / "a_int8.onnx", arrays, arrays, [each.label for each in clips], 1)
     assert found.clips == 3
     assert last.Recognizer(found.path, threads=1)(clips[1]).label in ("rise", "fall", "still")
+    card = found.path.with_suffix(".md").read_text(encoding="utf-8")
+    assert f"{found.int8.top1:.2f} % top-1 on 3 test clips of the split, measured with this file" in card
+    assert "measured in training" not in card and "Compared with the checkpoint" not in card
     with pytest.raises(last.utils.errors.UserError, match=r"No training clip that .* can use"):
         quantize(shared_export.model, tmp_path / "b_int8.onnx", arrays[:1], arrays, [0] * 4, 1)
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from last.deploy.model_card import licence_note, model_card
+from last.deploy.model_card import accuracy_in_training, licence_note, model_card
 from last.utils.config import config_names
 
 FACTS: dict[str, Any] = {
@@ -20,7 +20,8 @@ FACTS: dict[str, Any] = {
 
 
 def card(metrics: dict[str, Any], *files: str, **facts: Any) -> str:
-    return model_card("nano_e", {**FACTS, **facts}, metrics, [Path(name) for name in files or ("nano_e.onnx",)])
+    given, paths = {**FACTS, **facts}, [Path(name) for name in files or ("nano_e.onnx",)]
+    return model_card("nano_e", given, accuracy_in_training(metrics, given, paths), paths)
 
 
 def test_it_says_what_the_file_takes_gives_and_was_made_from() -> None:
@@ -38,8 +39,23 @@ def test_it_says_what_the_file_takes_gives_and_was_made_from() -> None:
 
 @pytest.mark.parametrize("metrics", [{}, {"test_top1": float("nan")}, {"test_top1": "93"}])
 def test_no_accuracy_is_claimed_that_was_not_measured(metrics: dict[str, Any]) -> None:
-    assert "Not measured in this epoch. Compared with the checkpoint on 32 clips of mine." in card(metrics)
-    assert "top-1" not in card(metrics)
+    said = card(metrics)
+    assert "Not measured in this epoch. Compared with the checkpoint on 32 clips of mine: `nano_e.onnx`." in said
+    assert "top-1" not in said
+
+
+def test_the_accuracy_is_that_of_the_weights_that_were_exported() -> None:
+    row = {"test_top1": 90.0, "ema_test_top1": 93.0}
+    assert "93.00 % top-1" in card(row, weights="averaged")
+    assert "90.00 % top-1" in card(row, weights="trained")
+    assert "Not measured in this epoch." in card({"test_top1": 90.0}, weights="averaged")
+
+
+def test_weights_alone_are_not_said_to_be_compared() -> None:
+    said = card({}, "nano_e.safetensors")
+    assert "Compared" not in said and "Written without being run: the weights `nano_e.safetensors`." in said
+    said = card({}, "nano_e.onnx", "nano_e.xml", "nano_e.bin", "nano_e.safetensors")
+    assert "Compared with the checkpoint on 32 clips of mine: `nano_e.onnx` and `nano_e.xml`. Written without" in said
 
 
 @pytest.mark.parametrize(
