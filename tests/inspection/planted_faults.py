@@ -21,7 +21,12 @@ LEFT_RIGHT = np.array(NTU.mirror)
 VICTIMS = (3, 17, 40)  # clips of one body
 
 
-def measured(clips: Sequence[Clip | BadClip], config: DataConfig = CONFIG, store: Store | None = None) -> MeasuredSet:
+def measured(
+    clips: Sequence[Clip | BadClip],
+    config: DataConfig = CONFIG,
+    store: Store | None = None,
+    labels: np.ndarray | None = None,
+) -> MeasuredSet:
     def read(number: int) -> Clip:
         clip = clips[number]
         if isinstance(clip, BadClip):
@@ -29,7 +34,8 @@ def measured(clips: Sequence[Clip | BadClip], config: DataConfig = CONFIG, store
         return clip
 
     names = [clip.name for clip in clips]
-    labels = np.array([-1 if isinstance(clip, BadClip) else clip.label for clip in clips], np.int64)
+    if labels is None:
+        labels = np.array([-1 if isinstance(clip, BadClip) else clip.label for clip in clips], np.int64)
     layout = config.skeleton
     return measure_set(
         ClipSource("set", "here", layout, config.classes, names, labels, read, store=store, config=config)

@@ -88,6 +88,15 @@ def test_values_that_each_clip_has_for_itself_give_no_class_away(store: Store) -
     assert "recorded_shortcuts" not in found_in(clips)
 
 
+def test_a_class_that_cannot_be_read_is_not_given_away_by_that(store: Store) -> None:
+    clips = [replace(clip, label=clip.label % 2, subject=1 + number % 2, camera=1, setup=1, fps=30.0)
+             for number, clip in enumerate(store) if clip.label in (0, 1, 2)]  # fmt: skip
+    broken = [BadClip(clip.name, 3, "is broken") if clip.label else clip for clip in clips]
+    found, _ = look(measured(broken, labels=np.array([clip.label for clip in clips], np.int64)))
+    kinds = {each.kind for each in found}
+    assert "unreadable" in kinds and not kinds & {"recorded_shortcuts", "trivial_shortcuts"}
+
+
 def test_equal_clips_of_one_frame_are_copies(store: Store) -> None:
     clips = list(store)
     single = of_frames(clips[3], np.arange(1))

@@ -148,7 +148,7 @@ def recorded_shortcuts(measured: MeasuredSet) -> Finding | None:
 def trivial_shortcuts(measured: MeasuredSet) -> Finding | None:
     """Find labels that the length or the number of bodies gives away."""
     rows = measured.rows
-    edges = np.unique(np.quantile(rows["frames"], np.linspace(0, 1, _LENGTH_BINS + 1)[1:-1]))
+    edges = np.unique(np.quantile(rows["frames"][_compared(measured)], np.linspace(0, 1, _LENGTH_BINS + 1)[1:-1]))
     values = {"the length": np.digitize(rows["frames"], edges), "the number of bodies": rows["bodies"]}
     return _shortcut(
         measured,
@@ -171,7 +171,12 @@ def _shortcut(
         f"{worst.capitalize()} alone tells the class of {percent(found[worst])} of those that always guessing the most "
         "frequent class gets wrong, of {clips}."
     )
-    return affecting(measured, measured.labels >= 0, Fault(kind, title, sentence, remedy, harm, of_clips=False))
+    return affecting(measured, _compared(measured), Fault(kind, title, sentence, remedy, harm, of_clips=False))
+
+
+def _compared(measured: MeasuredSet) -> Bools:
+    """Return which clips were read and have a label, (N,): of others no property or no class is known."""
+    return np.asarray(measured.rows["is_read"] & (measured.labels >= 0))
 
 
 def _given_away(measured: MeasuredSet, values: NDArray[np.float64]) -> float:
@@ -180,7 +185,7 @@ def _given_away(measured: MeasuredSet, values: NDArray[np.float64]) -> float:
     Each clip's class is guessed as the most frequent one among the clips of the same value, itself included. The guess
     counts as wrong where no class has two clips of the value, so that a value of its own gives no clip away.
     """
-    labels, known = measured.labels, measured.labels >= 0
+    labels, known = measured.labels, _compared(measured)
     if len(np.unique(values[known])) < 2:
         return 0.0
     _, place = np.unique(values[known], return_inverse=True)
@@ -251,9 +256,9 @@ def _one_value(name: str, what: str) -> Callable[[MeasuredSet], str]:
 
 
 def _too_few(measured: MeasuredSet) -> str:
-    known = measured.labels[measured.labels >= 0]
     if reason := _no_labels(measured):
         return reason
+    known = measured.labels[_compared(measured)]
     fewest = max(_FEWEST_FOR_A_SHORTCUT, 3 * len(np.unique(known)))
     return "" if len(known) >= fewest and len(np.unique(known)) > 1 else "there are too few clips or classes"
 
