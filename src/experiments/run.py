@@ -43,6 +43,7 @@ from ..utils.root_folders import data_roots
 from .resume_check import changes_since, refuse_diverged, refuse_other_data
 from .split_check import check_split
 from .summary import summarise
+from .unused_settings import warn_of_unused
 
 _log = logging.getLogger(__name__)
 
@@ -169,6 +170,7 @@ def _build(
     if unused := config.distillation.unused:
         keys = f"{', '.join(unused)} {'has' if len(unused) == 1 else 'have'}"
         _log.warning("%s no effect %s.", keys, config.distillation.circumstances)
+    warn_of_unused(config, int(store.clips["bodies"].max()))
     data = training_data(config, store, world, device)
     if resume_point.checkpoint is not None:
         refuse_other_data(
