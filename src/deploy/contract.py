@@ -24,6 +24,21 @@ FORMAT, FORMAT_VERSION = "last-recognizer", 2  # version 1 took clips that were 
 INPUT = "joints"
 OUTPUTS = ("probabilities", "logits", "features")
 CHECKSUM = "content_sha256"
+# The facts that are no text: the others, such as the name of a data set, may look like a number.
+_AS_JSON = {
+    "format_version",
+    "opset",
+    "parameters",
+    "epoch",
+    "seed",
+    "input",
+    "outputs",
+    "inside",
+    "frame_rate",
+    "layout",
+    "classes",
+    "calibration",
+}
 _NO_CHECKSUM = "0" * 64  # in the content of which the checksum is taken
 
 
@@ -76,7 +91,7 @@ def facts_from(metadata: Mapping[str, str], path: Path) -> FileFacts:
     if CHECKSUM not in metadata:
         raise UserError(f"{path} is damaged: it has no checksum, so its metadata was edited. {again}")
     try:
-        values = {name: _fact(text) for name, text in metadata.items()}
+        values = {name: _fact(name, text) for name, text in metadata.items()}
         layout = layout_from_facts(values["layout"], str(path))
         classes, bodies = _class_names(values), int(values["input"]["shape"][1])
         rate, lowest = float(values["frame_rate"]), float(values["input"]["min_confidence"])
@@ -104,9 +119,10 @@ def fact_text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _fact(text: str) -> Any:
+def _fact(name: str, text: str) -> Any:
+    """Return the fact of which `fact_text` wrote the text; a text where it cannot be read."""
     try:
-        return json.loads(text)
+        return json.loads(text) if name in _AS_JSON else text
     except ValueError:
         return text
 

@@ -135,6 +135,21 @@ def test_the_facts_of_a_file_are_read_back(checkpoint: Path, exported: list[Expo
         assert (facts.bodies, facts.frame_rate, facts.min_confidence) == (2, 0.0, 0.0)
 
 
+def test_every_fact_is_read_back_as_it_is_described(folder: Path, exported: list[Exported]) -> None:
+    described = json.loads((folder / "out" / "nano_e.json").read_text(encoding="utf-8"))
+    read = dict(facts_from(open_exported(exported[0].files[0]).metadata, exported[0].files[0]).all)
+    assert len(read.pop("content_sha256")) == 64 and described.pop("exported")
+    assert {name: read[name] for name in described} == described
+
+
+@pytest.mark.parametrize("name", ["2024", "1e3", "null", "true", "0", "[]"])
+def test_names_that_look_like_other_values_stay_names(name: str, exported: list[Exported]) -> None:
+    path = exported[0].files[0]
+    named = dict.fromkeys(("dataset", "split", "background", "checkpoint", "compared"), name)
+    facts = facts_from({**open_exported(path).metadata, **named}, path).all
+    assert {each: facts[each] for each in named} == named
+
+
 @pytest.mark.parametrize(
     ("metadata", "problem"),
     [
