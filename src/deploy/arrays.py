@@ -10,7 +10,10 @@ from numpy.typing import NDArray
 
 from ..data.loading.confidences import lowest_measured
 from ..data.store.clip import Clip
+from ..utils.errors import UserError
 from .contract import Floats
+
+_LARGEST_SCORE = 10.0  # of pose estimators whose scores are not limited to 1, as where recordings are read
 
 
 def array_of_clip(clip: Clip, bodies: int, min_confidence: float = 0.0) -> Floats:
@@ -30,3 +33,21 @@ def with_bodies(joints: NDArray[Any], bodies: int) -> Floats:
     kept = joints[:bodies].astype(np.float32)
     absent = np.full((bodies - len(kept), *kept.shape[1:]), np.nan, np.float32)
     return np.concatenate([kept, absent])[None]
+
+
+def not_measured(joints: NDArray[Any], confidence: NDArray[Any], lowest: float) -> NDArray[np.bool_]:
+    """Return which joints (..., V, C) their confidences (..., V) declare missing, as a reader of recordings does.
+
+    These are joints with a confidence of NaN or below `lowest`, and those at the origin with a confidence of 0, which
+    pose estimators write for a joint that they did not find.
+
+    Raises:
+        UserError: the confidences are not from 0 to about 1.
+    """
+    if (confidence > _LARGEST_SCORE).any() or (confidence < 0).any():
+        raise UserError(
+            f"The confidences are from {np.nanmin(confidence):g} to {np.nanmax(confidence):g}; they should be 0 to 1 "
+            "(percentages divided by 100)."
+        )
+    missing: NDArray[np.bool_] = ~(confidence >= lowest) | ((confidence == 0) & (joints == 0).all(axis=-1))
+    return missing

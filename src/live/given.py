@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data.store.clip import FARTHEST
+from ..deploy.arrays import not_measured
 from ..skeleton import Layout
 from ..utils.errors import UserError
 from ..utils.numbers import counted
 
 Floats = NDArray[np.float32]
-_LARGEST_SCORE = 10.0  # of pose estimators whose scores are not limited to 1, as where recordings are read
 
 
 def joints_of(frame: Any, confidence: Any, layout: Layout, lowest: float) -> Floats:
@@ -27,7 +27,7 @@ def joints_of(frame: Any, confidence: Any, layout: Layout, lowest: float) -> Flo
         frame: (V, C) or (M, V, C).
         confidence: (V,) or (M, V), or None.
         layout: of the joints.
-        lowest: a joint with a lower confidence is missing.
+        lowest: a joint with a lower confidence is missing, and one at the origin with the confidence 0.
 
     Raises:
         UserError: these are no such arrays of numbers, or the confidences are not from 0 to about 1.
@@ -46,12 +46,7 @@ def joints_of(frame: Any, confidence: Any, layout: Layout, lowest: float) -> Flo
         certain = certain[None] if certain.ndim == 1 else certain
         if certain.shape != joints.shape[:2]:
             raise UserError(f"The confidences have the shape {certain.shape}; the frame needs {joints.shape[:2]}.")
-        if (certain > _LARGEST_SCORE).any() or (certain < 0).any():
-            raise UserError(
-                f"The confidences are from {np.nanmin(certain):g} to {np.nanmax(certain):g}; they should be 0 to 1 "
-                "(percentages divided by 100)."
-            )
-        joints[~(certain >= lowest)] = np.nan
+        joints[not_measured(joints, certain, lowest)] = np.nan
     joints[np.isnan(joints).any(axis=2)] = np.nan
     return joints.astype(np.float32)
 

@@ -26,6 +26,13 @@ def test_joints_below_the_lowest_confidence_are_missing_and_bodies_of_zeros_abse
     assert found.dtype == np.float32
 
 
+def test_a_joint_at_the_origin_without_confidence_is_missing_where_none_is_wanted() -> None:
+    frame, confidence = np.ones((17, 3)), np.ones(17)
+    frame[[5, 6]], confidence[[6, 7]] = 0.0, 0.0
+    found = joints_of(frame, confidence, COCO, 0.0)
+    assert np.isnan(found[0]).all(axis=1).nonzero()[0].tolist() == [6]
+
+
 @pytest.mark.parametrize(
     ("frame", "confidence", "message"),
     [
