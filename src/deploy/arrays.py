@@ -13,7 +13,7 @@ from ..data.store.clip import Clip
 from ..utils.errors import UserError
 from .contract import Floats
 
-_LARGEST_SCORE = 10.0  # of pose estimators whose scores are not limited to 1, as where recordings are read
+LARGEST_SCORE = 10.0  # of pose estimators whose scores are not limited to 1, as where recordings are read
 
 
 def array_of_clip(clip: Clip, bodies: int, min_confidence: float = 0.0) -> Floats:
@@ -44,7 +44,7 @@ def not_measured(joints: NDArray[Any], confidence: NDArray[Any], lowest: float) 
     Raises:
         UserError: the confidences are not from 0 to about 1.
     """
-    if (confidence > _LARGEST_SCORE).any() or (confidence < 0).any():
+    if (confidence > LARGEST_SCORE).any() or (confidence < 0).any():
         raise UserError(
             f"The confidences are from {np.nanmin(confidence):g} to {np.nanmax(confidence):g}; they should be 0 to 1 "
             "(percentages divided by 100)."

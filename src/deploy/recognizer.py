@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ..data.store.clip import FARTHEST, Clip
 from ..utils.errors import UserError
 from ..utils.numbers import counted
-from .arrays import array_of_clip, with_bodies
+from .arrays import array_of_clip, not_measured, with_bodies
 from .backends import open_exported
 from .contract import FileFacts, Floats, Outputs, facts_from
 
@@ -93,11 +93,12 @@ class Recognizer:
             recording: joints (M, F, V, C), or (F, V, C) of one body, as recorded: NaN where a joint is missing; a body
                 is absent in a frame in which all its coordinates are zero or NaN. If there are more bodies than the
                 model takes, the first ones that are present are used. Or a clip of a store; or a list of these.
-            confidence: of the joints of a single array, (M, F, V) or (F, V), from 0 to 1, NaN where one is missing. A
-                joint below the model's `min_confidence` is missing.
+            confidence: of the joints of a single array, (M, F, V) or (F, V), from 0 to 1, NaN where one is missing;
+                scores of pose estimators up to 10 count as 1. A joint below the model's `min_confidence` is missing.
 
         Raises:
-            UserError: the joints do not fit the layout of the model, or no body is present.
+            UserError: the joints do not fit the layout of the model, the confidences are out of range, or no body is
+                present.
         """
         if isinstance(recording, list):
             if any(not isinstance(each, Clip | np.ndarray) for each in recording):
@@ -147,7 +148,7 @@ class Recognizer:
                 raise UserError(
                     f"The confidences have the shape {np.shape(confidence)}; the joints need {joints.shape[:-1]}."
                 )
-            missing = ~(certain >= self.facts.min_confidence) | ((certain == 0) & (whole == 0).all(axis=3))
+            missing = not_measured(whole, certain, self.facts.min_confidence)
             whole = np.where(missing[..., None], np.nan, whole)
         present = ~((whole == 0) | np.isnan(whole)).all(axis=(1, 2, 3))
         kept: NDArray[np.float64] = whole[present]

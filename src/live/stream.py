@@ -155,8 +155,8 @@ class StreamRecognizer:
             body_id: who it is, or a list of M ids. Without one, people are tracked: each is the one that was nearest.
             timestamp: in seconds; by default that of the clock. Late frames are used as long as they are within the
                 window, others are dropped, as are second frames of the same person and time.
-            confidence: of the joints, (V,) or (M, V), from 0 to 1. A joint below the model's `min_confidence` is
-                missing.
+            confidence: of the joints, (V,) or (M, V), from 0 to 1; scores of pose estimators up to 10 count as 1. A
+                joint below the model's `min_confidence` is missing.
 
         Raises:
             UserError: the frame does not fit the layout of the model, or the time is no finite number.

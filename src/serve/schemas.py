@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from ..deploy.arrays import LARGEST_SCORE
 from ..skeleton import Layout
 from .limits import LONGEST_ID, ServeLimits
 
@@ -129,6 +130,6 @@ def clip_schema(layout: Layout, limits: ServeLimits) -> dict[str, Any]:
     schema = ClipRequest.model_json_schema()
     number = perhaps({"type": "number", "minimum": -1e6, "maximum": 1e6})
     schema["properties"]["joints"] = of_clip(listed(number, layout.coordinates, layout.coordinates))
-    share = {"type": "number", "minimum": 0, "maximum": 1}
+    share = {"type": "number", "minimum": 0, "maximum": LARGEST_SCORE}
     schema["properties"]["confidence"] = perhaps(of_clip(share))
     return schema

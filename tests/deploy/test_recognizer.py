@@ -117,6 +117,14 @@ def test_confidences_that_do_not_fit_are_refused(recognizer: last.Recognizer) ->
         recognizer(recording(), np.ones((9, 25)))
 
 
+@pytest.mark.parametrize("impossible", [50.0, -5.0, np.inf])
+def test_impossible_confidences_are_refused(recognizer: last.Recognizer, impossible: float) -> None:
+    confidence = np.ones((2, 21, 25))
+    confidence[1, 3, 4] = impossible
+    with pytest.raises(UserError, match=r"The confidences are from .*; they should be 0 to 1"):
+        recognizer(recording(), confidence)
+
+
 def test_it_is_shown_with_its_model_and_layout(recognizer: last.Recognizer) -> None:
     assert repr(recognizer).endswith("nano_e.onnx': nano_e, 3 classes, layout ntu25)")
 
