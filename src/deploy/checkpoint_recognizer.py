@@ -14,7 +14,9 @@ from .recognizer import Recognizer
 
 
 class CheckpointRecognizer(Recognizer):
-    """A trained model that is ready to classify clips, with the probabilities of an exported file.
+    """A trained model that is ready to classify clips, with the logits of an exported file.
+
+    Its probabilities are not calibrated: those of a file are, if its run held training clips out.
 
     Frames without a body between others count, as in a clip that a reader returns.
 
