@@ -151,8 +151,7 @@ def export(
         if WEIGHTS in request.formats:
             found.append(_weights(_ending_in(weights_file.SUFFIX, written), model, facts))
         task.advance(note="compared")
-        calibrated = calibration.clips
-        placed = [replace(_placed(each, out), compared=compared.clips, calibrated=calibrated) for each in found]
+        placed = [replace(_placed(each, out), compared=compared.clips, calibrated=calibration.clips) for each in found]
     described = [*_still_there(out / f"{name}.json", facts, request.formats), *map(_described, placed)]
     _warn_of_others(out, name, [file for each in described for file in each["files"]])
     files = [out / file for each in described for file in each["files"]]

@@ -169,7 +169,7 @@ def plan_search(spec: SweepSpec, searched: Sequence[str], budget_hours: float) -
     parts = configs_on_parts(spec, [], "")
     refuse_unused_distillation(_decided(texts), parts.values(), "--search")
     first = next(iter(parts.values()))
-    warn_of_loader_processes(spec, first)
+    warn_of_loader_processes(spec, first.hardware.num_workers)
     lengths = lengths or ladder(first.epochs)
 
     def value_of(key: str, text: str) -> Any:

@@ -160,7 +160,7 @@ def plan_sweep(spec: SweepSpec) -> SweepPlan:
         refuse_unused_distillation([*map(key_of, settings)], configs[variant].values(), f"--variant {variant}")
     _refuse_equal(configs)
     first = next(iter(configs[BASELINE].values()))
-    warn_of_loader_processes(spec, first)
+    warn_of_loader_processes(spec, first.hardware.num_workers)
     name = file_name(spec.name or f"{first.data.name}-{first.model.name}")
     folder = Path(first.output_root) / f"sweep-{name}"
     runs = [
@@ -244,15 +244,14 @@ def _computing(config: RunConfig) -> dict[str, Any]:
     return {key: value for key, value in flatten(asdict(config)).items() if not covers(harmless, key)}
 
 
-def warn_of_loader_processes(spec: SweepSpec, config: RunConfig) -> None:
+def warn_of_loader_processes(spec: SweepSpec, workers: int) -> None:
     """Warn of the loader processes of a recipe, which no run has; those of an environment are not the user's choice.
 
     Args:
         spec: names the recipe.
-        config: the configuration that it makes.
+        workers: their number in the configuration that it makes.
     """
     recipe = layer_of_recipe(spec.recipe) if spec.recipe else Layer("no recipe", {})
-    workers = config.hardware.num_workers
     if workers and "num_workers" in values_of(recipe, "hardware") and not is_saved(recipe):
         _log.warning(
             f"{recipe.origin}: hardware.num_workers: {workers} has no effect here, since each run reads its clips in "
