@@ -83,6 +83,15 @@ def test_one_person_is_found_beside_clips_that_cannot_be_read(store: Store) -> N
     assert found_in(unreadable(clips))["one_subject"].clips == len(clips) - len(VICTIMS)
 
 
+def test_one_person_is_not_found_where_most_clips_do_not_state_theirs(store: Store) -> None:
+    clips = [replace(clip, subject=0) if number > 1 else clip for number, clip in enumerate(one_person(list(store)))]
+    assert "one_subject" not in found_in(clips)
+
+
+def test_a_joint_that_each_clip_has_in_one_frame_is_not_a_still_one(store: Store) -> None:
+    assert "still_joints" not in found_in([without(clip, np.s_[:, 1:, 15]) for clip in store])
+
+
 def test_values_that_each_clip_has_for_itself_give_no_class_away(store: Store) -> None:
     clips = [replace(clip, subject=1 + number) for number, clip in enumerate(store)]
     assert "recorded_shortcuts" not in found_in(clips)

@@ -116,9 +116,10 @@ def single_cameras(measured: MeasuredSet) -> Finding | None:
 
 
 def one_subject(measured: MeasuredSet) -> Finding | None:
-    """Find sets of one person; clips that were not read, or do not state their subject, are left out."""
+    """Find sets of one person, if at least half of the clips that were read state their subject."""
     known = measured.rows["is_read"] & (measured.rows["subject"] != 0)
-    if len(np.unique(measured.rows["subject"][known])) != 1:
+    few = 2 * np.count_nonzero(known) < np.count_nonzero(measured.rows["is_read"])
+    if few or len(np.unique(measured.rows["subject"][known])) != 1:
         return None
     fault = Fault(
         "one_subject",

@@ -110,8 +110,9 @@ def still_joints(measured: MeasuredSet) -> Finding | None:
     if np.count_nonzero(usable) < _FEWEST_CLIPS:
         return None
     rows = measured.rows[usable]
-    still = np.asarray((rows["joint_range"] <= _SAME_PLACE).all(axis=0))
-    still &= ~np.asarray((rows["joint_missing"] >= _ALWAYS).all(axis=0))
+    seen = (1 - rows["joint_missing"]) * rows["frames"][:, None] > 1.5  # (N, V): in two frames or more
+    still = np.asarray(((rows["joint_range"] <= _SAME_PLACE) | ~seen).all(axis=0))
+    still &= np.count_nonzero(seen, axis=0) >= _FEWEST_CLIPS
     only_centre = np.flatnonzero(still).tolist() == [measured.layout.center]
     if only_centre:
         return _about_joints(
