@@ -368,7 +368,7 @@ def _still_there(description: Path, facts: Mapping[str, Any], formats: Sequence[
 
 def _warn_of_others(out: Path, name: str, described: Sequence[str]) -> None:
     """Warn of files that have the name of an export and the ending of a format, and are not `described` by it."""
-    suffixes = [suffix for each in usable_backends().values() for suffix in each.SUFFIXES]
+    suffixes = [suffix for each in usable_backends(warns=False).values() for suffix in each.SUFFIXES]
     names = [f"{name}{suffix}" for suffix in dict.fromkeys([*suffixes, weights_file.SUFFIX])]
     if others := [each for each in names if each not in described and (out / each).is_file()]:
         _log.warning(

@@ -134,14 +134,15 @@ def exported_suffixes() -> list[str]:
     return sorted({each.SUFFIXES[0] for each in usable_backends().values()})
 
 
-def usable_backends() -> dict[str, Backend]:
-    """Return the backends by name; warn about modules that cannot be used."""
+def usable_backends(*, warns: bool = True) -> dict[str, Backend]:
+    """Return the backends by name; with `warns` a warning tells of modules that cannot be used."""
     usable: dict[str, Backend] = {}
     for name in list_backends():
         try:
             usable[name] = get_backend(name)
         except UserError as error:
-            _log.warning("%s It is skipped.", error)
+            if warns:
+                _log.warning("%s It is skipped.", error)
     return usable
 
 
