@@ -111,6 +111,7 @@ def _headings(columns: "Sequence[str]", runs: "Sequence[Run]") -> list[str]:
 
 
 def show_problems(runs: "Sequence[Run]") -> None:
+    """Print what is missing or damaged of each run."""
     incomplete = [each for each in runs if each.problems]
     if incomplete:
         say("\nIncomplete runs:")

@@ -372,9 +372,9 @@ def _warn_of_others(out: Path, name: str, described: Sequence[str]) -> None:
     names = [f"{name}{suffix}" for suffix in dict.fromkeys([*suffixes, weights_file.SUFFIX])]
     if others := [each for each in names if each not in described and (out / each).is_file()]:
         _log.warning(
-            "In %s there %s %s, of an earlier export of another network or changed since: remove or export anew what "
-            "is under the name of this one.",
-            *(out, "is" if len(others) == 1 else "are", " and ".join(others)),
+            "In %s there %s %s, of an earlier export of another network, or changed since. Remove %s, or export "
+            "again in the same format.",
+            *(out, "is" if len(others) == 1 else "are", " and ".join(others), "it" if len(others) == 1 else "them"),
         )
 
 

@@ -61,6 +61,13 @@ def model_card(name: str, facts: Mapping[str, Any], accuracy: str, files: Sequen
     per_second = facts["frame_rate"]
     rate = f"of {per_second:g} frames per second" if per_second else "of different or unknown frame rates"
     bodies = counted(given["shape"][1], "body")
+    limits = [
+        "It knows no other actions than its classes, and gives each recording one of them, also where none is shown.",
+        _calibrated(facts["calibration"]),
+        sampling_note(facts["inside"]["sampling"]),
+        "It has not been tested on recordings of other cameras, layouts, frame rates or groups of people than those of "
+        "its data set.",
+    ]
     lines = [
         f"# {name}",
         f"A recogniser of {counted(len(facts['classes']), 'action')} from {layout['coordinates']}D skeletons: the "
@@ -78,10 +85,7 @@ def model_card(name: str, facts: Mapping[str, Any], accuracy: str, files: Sequen
         "## Accuracy",
         accuracy,
         "## Limits",
-        "It knows no other actions than its classes, and gives each recording one of them, also where none is shown. "
-        f"{_calibrated(facts['calibration'])} {sampling_note(facts['inside']['sampling'])}".rstrip()
-        + " It has not been tested on recordings of other cameras, layouts, frame "
-        "rates or groups of people than those of its data set.",
+        " ".join(filter(None, limits)),
         "## Licence of the data",
         licence_note(facts["dataset"]),
         "## Use",

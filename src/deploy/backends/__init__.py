@@ -135,7 +135,7 @@ def exported_suffixes() -> list[str]:
 
 
 def usable_backends(*, warns: bool = True) -> dict[str, Backend]:
-    """Return the backends by name; with `warns` a warning tells of modules that cannot be used."""
+    """Return the backends by name; if `warns`, log a warning for each module that cannot be used."""
     usable: dict[str, Backend] = {}
     for name in list_backends():
         try:
