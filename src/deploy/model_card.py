@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..settings.data import SamplingConfig
 from ..utils.numbers import counted
 
 _UNKNOWN = (
@@ -38,7 +39,7 @@ def licence_note(dataset: str) -> str:
 
 def sampling_note(sampling: Mapping[str, Any]) -> str:
     """Return how a file samples clips less often than the tests of its run, given `data.sampling`; empty if it does."""
-    draws = sampling["test_draws"] if sampling["method"] == "uniform" else 1
+    draws = SamplingConfig(**sampling).draws_in_a_test
     if draws == 1:
         return ""
     return (

@@ -266,8 +266,7 @@ def _test_time(
 ) -> TestTimeResult:
     """Return the result of averaging over several looks at each clip."""
     how = request.test_time
-    sampling = ensemble.first.config.data.sampling
-    draws = how.crops or (sampling.test_draws if sampling.method == "uniform" else 1)
+    draws = how.crops or ensemble.first.config.data.sampling.draws_in_a_test
     condition = replace(condition_of(request), draws=how.crops, views=how.views)
     total = sum(len(member.indices) for member in ensemble.members)
     with progress.task("averaging", total) as shown:

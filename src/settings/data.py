@@ -81,6 +81,11 @@ class SamplingConfig:
         """Return the smallest share of a clip in a training crop; the default of `crop_min` may exceed `crop_max`."""
         return min(self.crop_min, self.crop_max)
 
+    @property
+    def draws_in_a_test(self) -> int:
+        """Return how often a test of the run samples each clip: `crop` reads one part of it, its centre."""
+        return self.test_draws if self.method == "uniform" else 1
+
 
 @dataclass
 class AugmentConfig:

@@ -254,7 +254,7 @@ def part_for_testing(
     """
     placement = placement or place_clips(store, "disk", _CPU, min_confidence=config.data.min_confidence)
     missing = MissingJoints(config.data.max_gap, dropper)
-    draws = draws or (config.data.sampling.test_draws if config.data.sampling.method == "uniform" else 1)
+    draws = draws or config.data.sampling.draws_in_a_test
     batch_size = max(config.batch_size, _TEST_BATCH)
     sampler = EvalSampler(np.array_split(indices, world.size)[world.rank], batch_size)
     datasets = [
