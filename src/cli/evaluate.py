@@ -107,7 +107,10 @@ def _add_further(parser: argparse.ArgumentParser) -> None:
         help="also test another checkpoint or run on the same clips: the difference with its interval, McNemar's test",
     )
     parser.add_argument(
-        "--crops", type=int, metavar="N", help="also average N samplings of each clip, in a column of its own"
+        "--crops",
+        type=int,
+        metavar="N",
+        help="also average N samplings of each clip, 2 or more, in a column of its own",
     )
     parser.add_argument(
         "--turns",
@@ -145,7 +148,7 @@ def run(arguments: argparse.Namespace) -> int:
     from ..evaluation.request import EvalRequest, Further, TestTime
 
     if arguments.crops is not None:
-        check_bounds(arguments, crops=(1, _MOST_CROPS))
+        check_bounds(arguments, crops=(2, _MOST_CROPS))
     first, *others = [checkpoint_of(arguments, named) for named in arguments.checkpoint]
     request = fill(
         EvalRequest,

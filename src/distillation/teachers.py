@@ -103,8 +103,26 @@ def load_teachers(config: RunConfig, world: World) -> tuple[RunConfig, list[Teac
             f"{', '.join(changed) or 'their number or order'} changed. Use the same ones, or start a new run with "
             "--teacher."
         )
+    if not wanted.fingerprints:  # else an older version may have started the run
+        _refuse_repeated(teachers)
     updated = replace(wanted, teachers=[each.path for each in teachers], fingerprints=fingerprints)
     return replace(config, distillation=updated), teachers
+
+
+def _refuse_repeated(teachers: Sequence[Teacher]) -> None:
+    """Refuse equal teachers: one network would count twice.
+
+    Raises:
+        UserError: the weights of two are equal.
+    """
+    seen: dict[str, str] = {}
+    for each in teachers:
+        if each.fingerprint in seen:
+            raise UserError(
+                f"The teachers {seen[each.fingerprint]} and {each.path} have the same weights: name each network once. "
+                "One that should count more has its number in distillation.weights."
+            )
+        seen[each.fingerprint] = each.path
 
 
 def _file(path: str, roots: Sequence[Path]) -> bytes:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..runs.checkpoint import Checkpoint
+from ..runs.checkpoint import Checkpoint, weights_checksum
 from ..utils.errors import UserError
 from ..utils.names import contrast
 from ..utils.numbers import counted
@@ -46,9 +46,12 @@ def refuse_strangers(read: Mapping[Path, Checkpoint], what: str = ENSEMBLE) -> N
         what: begins the message.
 
     Raises:
-        UserError: classes or layouts differ; the message names the first that does not fit.
+        UserError: classes or layouts differ, or weights do not where they should be summed; the message names the
+            first that does not fit.
     """
     (path, first), *others = read.items()
+    if what == ENSEMBLE:
+        _refuse_same_weights(read)
     for other_path, other in others:
         if other.classes != first.classes:
             raise UserError(
@@ -62,6 +65,15 @@ def refuse_strangers(read: Mapping[Path, Checkpoint], what: str = ENSEMBLE) -> N
                 f"{what} of different layouts: {path} has {layouts[0].name}, and {other_path} has {layouts[1].name}. "
                 "Give networks that were trained on the same joints."
             )
+
+
+def _refuse_same_weights(read: Mapping[Path, Checkpoint]) -> None:
+    """Refuse files of the same epoch, such as a run's last one if it is also the best."""
+    seen: dict[str, Path] = {}
+    for path, checkpoint in read.items():
+        before = seen.setdefault(weights_checksum(checkpoint), path)
+        if before != path:
+            raise UserError(f"{path} has the weights of {before}: {ENSEMBLE.lower()} needs different networks.")
 
 
 def refuse_other_clips(members: Sequence[TestedModel], what: str = ENSEMBLE) -> None:

@@ -154,7 +154,9 @@ def test_an_average_at_test_time_is_a_column_beside_the_plain_figures(cli: Calla
     assert "average of" not in plain and "details" not in plain
 
 
-@pytest.mark.parametrize("wrong", [("--crops", 0), ("--crops", 65), ("--turns", 200), ("--weights", "best")])
+@pytest.mark.parametrize(
+    "wrong", [("--crops", 0), ("--crops", 1), ("--crops", 65), ("--turns", 200), ("--weights", "best")]
+)
 def test_impossible_averages_are_refused(cli: Callable, run: RunFolder, wrong: tuple[object, ...]) -> None:
     result = cli("evaluate", "--checkpoint", run.last, *wrong)
     assert result.code == 2 and str(wrong[0]) in result.err
@@ -196,8 +198,11 @@ def test_evaluations_that_differ_have_folders_of_their_own() -> None:
     assert _folder_parts(EvalRequest(one, members=others)) == _folder_parts(EvalRequest(one, members=others[::-1]))
 
 
-def test_several_networks_have_a_folder_and_a_table_of_their_own(cli: Callable, run: RunFolder) -> None:
-    result = cli("evaluate", "--checkpoint", run.last, "--checkpoint", run.best, "--details", "--robustness")
+def test_several_networks_have_a_folder_and_a_table_of_their_own(
+    cli: Callable, run: RunFolder, train_once: Callable[..., RunFolder]
+) -> None:
+    other = train_once("epochs=1", "data.protocols.other={by: subject, train: [2]}", "seed=1").last
+    result = cli("evaluate", "--checkpoint", run.last, "--checkpoint", other, "--details", "--robustness")
     assert result.code == 0, result.err
     (report,) = (run.path / "evaluation").glob("last-test-ensemble_of_2_*")
     assert all((report / f"{name}.json").exists() for name in ("metrics", "details", "robustness"))

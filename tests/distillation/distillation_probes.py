@@ -31,3 +31,14 @@ def changed_copy(
     changed = replace(checkpoint, config=replace(config, **changes), classes=classes, within=within or {})
     save_checkpoint(copy, changed)
     return copy
+
+
+def another_network(teacher: Path, path: Path, **changes: Any) -> Path:
+    """Write a checkpoint with slightly other weights and changed facts of its run."""
+    checkpoint = read_checkpoint(teacher)
+    name, first = next(iter(checkpoint.model.items()))
+    other = replace(
+        checkpoint, config=replace(checkpoint.config, **changes), model={**checkpoint.model, name: first * 1.01}
+    )
+    save_checkpoint(path, other)
+    return path

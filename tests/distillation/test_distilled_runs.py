@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from distillation_probes import changed_copy, taught_by, train_teacher
+from distillation_probes import another_network, changed_copy, taught_by, train_teacher
 
 from last.data.loading.run_data import TrainingData, training_data
 from last.data.store.find_store import find_store
@@ -172,6 +172,13 @@ def test_a_run_refuses_another_teacher_under_the_same_name(tiny_config: MakeConf
         experiment.train(tiny_config("epochs=1", taught_by(teacher), f"distillation.fingerprints=[{fingerprint}]"))
 
 
+def test_a_network_cannot_teach_twice(tiny_config: MakeConfig, teacher: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copy(teacher, tmp_path / "copy.pth"))
+    for again in (teacher, copy):
+        with pytest.raises(UserError, match=f"{teacher} and {again} have the same weights: name each network once"):
+            experiment.train(tiny_config("epochs=1", taught_by(teacher, again)))
+
+
 def test_summary_and_log_name_teachers_and_method(tiny_config: MakeConfig, teacher: Path) -> None:
     run = experiment.train(tiny_config("epochs=2", taught_by(teacher), "distillation.alpha_end=0.9")).run
     summary = json.loads(run.summary.read_text())
@@ -199,7 +206,7 @@ def test_a_teacher_trained_with_label_smoothing_gets_its_own_temperature(
     tiny_config: MakeConfig, teacher: Path, tmp_path: Path, smoothing: str, tau: float
 ) -> None:
     sharp = changed_copy(teacher, tmp_path / "sharp.pth", label_smoothing=0.0)
-    other = changed_copy(teacher, tmp_path / "other.pth", label_smoothing=float(smoothing))
+    other = another_network(teacher, tmp_path / "other.pth", label_smoothing=float(smoothing))
     task = task_of(tiny_config(taught_by(sharp, other), "distillation.tau_of_smoothed=1"))
     assert (task.tau, task.facts()["distillation"]["used"]["tau"]) == (tau, tau)
     assert ("tau 1 (a teacher was trained with label smoothing)" in task.description()) == (tau == 1.0)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import tiny_run
-from distillation_probes import changed_copy, taught_by
+from distillation_probes import another_network, changed_copy, taught_by
 
 from last.data.loading.run_data import TrainingData, training_data
 from last.data.store.find_store import find_store
@@ -86,10 +86,11 @@ def names_of(data: TrainingData, indices: torch.Tensor) -> list[str]:
 
 
 def test_several_teachers_of_a_fold_share_its_clips_by_their_weights(
-    tiny_config: MakeConfig, folds: list[Path]
+    tiny_config: MakeConfig, folds: list[Path], tmp_path: Path
 ) -> None:
     how = (UNSEEN, "distillation.weights=[3,1,1,1]")
-    task, _ = student(tiny_config(taught_by(folds[0], *folds), *how))
+    second = another_network(folds[0], tmp_path / "second.pth")
+    task, _ = student(tiny_config(taught_by(folds[0], second, *folds[1:]), *how))
     used = task.weights_by_clip[task.unseen.training_clips]
     torch.testing.assert_close(used.sum(dim=1), torch.ones(12))
     torch.testing.assert_close(used[used[:, 0] > 0], torch.tensor([[0.75, 0.25, 0, 0]] * 4))

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -147,3 +148,9 @@ def test_a_network_is_not_summed_or_compared_with_itself_however_its_path_is_spe
         evaluate(EvalRequest(runs[0], compare=same), tmp_path / "report")
     with pytest.raises(UserError, match="is given twice"):
         evaluate(EvalRequest(runs[0], members=[same]), tmp_path / "report")
+
+
+def test_a_copy_of_a_network_is_not_another_one(runs: list[Path], tmp_path: Path) -> None:
+    copy = Path(shutil.copy(runs[0], tmp_path / "copy.pth"))
+    with pytest.raises(UserError, match=f"{copy} has the weights of {runs[0]}: an ensemble needs different networks"):
+        evaluate(EvalRequest(runs[0], members=[runs[1], copy]), tmp_path / "report")
