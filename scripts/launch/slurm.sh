@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Train on the nodes that Slurm gives, one process a GPU:
 #
-#   sbatch scripts/launch/slurm.sh --model base --dataset ntu60 --amp --batch_size 256
+#   sbatch scripts/launch/slurm.sh --model base --dataset ntu60 --amp --batch_size 256 --set reference_batch_size=16
 #
 # The arguments are those of scripts/train.py. Submit it from the checkout. LAST_PYTHON names another Python than that
 # of .venv, LAST_PROCESSES another number of processes a node than its GPUs. Not yet run on a cluster.

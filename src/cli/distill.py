@@ -12,7 +12,7 @@ from .options import count, examples, numbers
 NEEDS = ("torch",)
 
 _EXAMPLES = """
-    {program} distill --teacher runs/run-2026-11-20 --model nano_e --dataset ntu60 --amp --batch_size 128
+    {program} distill --teacher runs/run-2026-11-20 --config ntu60 --amp --batch_size 128
     {program} distill --teacher a.pth --teacher b.pth --weights 2,1 --model small_e --dataset nw_ucla
     {program} distill --teacher a.pth --model nano_e --dataset ntu60 --cached 20
     {program} distill --teacher a.pth --model nano_e --dataset ntu60 --method dkd --alpha 0.5 --tau 2

@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 NEEDS = ("torch",)
 
-_LAMBDA = "--teacher_set batch_size=32 --student_set batch_size=128"
+_LAMBDA = "--teacher_set batch_size=32 --student_set batch_size=128 --set reference_batch_size=16"
 _EXAMPLES = f"""
     {{program}} sequence --dataset ntu60 --then ntu120 --env lambda --amp {_LAMBDA}
     {{program}} sequence --dataset ntu60 --env kaggle --amp --max_hours 8.5
     {{program}} sequence --config nw_ucla --seeds 0,1,2 --teacher_seeds 0,1,2 --cached 20
     {{program}} sequence --dataset synthetic --teacher large_e --students nano_e,small_e --epochs 15
-    torchrun --nproc_per_node 4 -m last sequence --dataset ntu60 --amp --batch_size 128
+    torchrun --nproc_per_node 4 -m last sequence --dataset ntu60 --amp --batch_size 128 --set reference_batch_size=16
 """
 _FLAGS = ("epochs", "batch_size", "amp", "compile", "max_hours", "device", "data_root", "output_root")
 

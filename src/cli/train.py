@@ -36,7 +36,7 @@ _EXAMPLES = """
     {program} train --resume runs/run-2026-11-23/checkpoints/best_model.pth --set learning_rate=0.005
     {program} train --config nw_ucla --seeds 0,1,2
     {program} train --model base_e --dataset my_actions.yaml --split_by subject --folds 5
-    torchrun --nproc_per_node 4 -m last train --model base --dataset ntu60 --amp --batch_size 128
+    torchrun --nproc_per_node 4 -m last train --config ntu60 --model base --amp --batch_size 128
     {program} train --model base_e --dataset my_actions.yaml --init_from pretrained.pth
 """
 

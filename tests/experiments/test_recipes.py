@@ -1,10 +1,15 @@
 """The recipes that come with the program: each resolves, and says what was decided about it."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from last.experiments.config import resolve
+from last.training.schedule import scaled
 from last.utils.config import config_folder, config_names
 
+README = Path(__file__).parents[2] / "README.md"
 RECIPES = [name for name in config_names("training") if name not in ("default", "h200")]  # which name their data set
 
 
@@ -26,6 +31,22 @@ def test_the_recipes_of_ntu_have_the_documented_training_for_every_model(name: s
     assert (config.epochs, config.batch_size, config.input_frames, config.warmup_epochs) == (70, 16, 64, 10)
     assert (config.warmup_learning_rate, config.learning_rate, config.min_learning_rate) == (0.001, 0.01, 1e-5)
     assert (config.grad_clip, config.gradient_accumulation_steps, config.validation) == (1.0, 1, "test")
+
+
+@pytest.mark.parametrize("name", ["ntu60", "ntu120"])
+def test_the_rate_of_the_recipes_of_ntu_grows_with_the_batches(name: str) -> None:
+    for batch, rate in ((16, 0.01), (128, 0.08)):
+        config = resolve(recipe=name, environment="local", overrides=[f"batch_size={batch}"])
+        assert scaled(config.learning_rate, config.optimization) == pytest.approx(rate)
+
+
+def test_documented_commands_of_ntu_with_large_batches_have_a_rate_for_them() -> None:
+    texts = [README, *(README.parent / "docs").glob("*.md"), *(README.parent / "docs").glob("*.ipynb")]
+    texts += [*(README.parent / "src" / "cli").glob("*.py"), *(README.parent / "scripts").rglob("*.sh")]
+    lines = [line for text in texts for line in text.read_text(encoding="utf-8").replace("\\\n", "").splitlines()]
+    large = [line for line in lines if re.search(r"--dataset ntu.*batch_size[ =](32|64|128|256)", line)]
+    assert len(large) >= 10
+    assert [line for line in large if not re.search("reference_batch_size=16|learning_rate=|_LAMBDA", line)] == []
 
 
 @pytest.mark.parametrize("name", ["ntu60", "ntu120", "sbu"])
