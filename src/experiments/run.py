@@ -170,7 +170,7 @@ def _build(
     if unused := config.distillation.unused:
         keys = f"{', '.join(unused)} {'has' if len(unused) == 1 else 'have'}"
         _log.warning("%s no effect %s.", keys, config.distillation.circumstances)
-    warn_of_unused(config, int(store.clips["bodies"].max()))
+    warn_of_unused(config, int(store.clips["bodies"].max()), world.size)
     data = training_data(config, store, world, device)
     if resume_point.checkpoint is not None:
         refuse_other_data(

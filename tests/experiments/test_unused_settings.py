@@ -12,6 +12,7 @@ from last.utils.config import config_names
 
 MakeConfig = Callable[..., RunConfig]
 TAUGHT, UNLABELLED = "distillation.teachers=[T]", "distillation.unlabelled=true"
+FLAT, ATTENTION = "data.layout=coco17_2d", "model.attention=[true]"
 
 
 @pytest.mark.parametrize(
@@ -24,6 +25,16 @@ TAUGHT, UNLABELLED = "distillation.teachers=[T]", "distillation.unlabelled=true"
         (("data.augment.mix_share=0.3", "data.augment.mix_axes=0.3"), 2, "data.augment.mix_share"),
         (("data.augment.drop_probability=1",), 2, "data.augment.drop_probability"),
         ((TAUGHT, UNLABELLED), 2, "distillation.unlabelled"),
+        (("data.augment.mix_add=0.5", "batch_size=1"), 2, "data.augment.mix_add"),
+        (("data.augment.mix_splice=0.5", "batch_size=1"), 2, "data.augment.mix_splice"),
+        (("data.augment.mix_axes=0.5", "batch_size=1"), 2, "data.augment.mix_axes"),
+        (("data.augment.drop_joints=0.5", "data.augment.drop_probability=0"), 2, "data.augment.drop_joints"),
+        (("data.augment.mask_crop=0.5", "data.augment.drop_probability=0"), 2, "data.augment.mask_crop"),
+        (("data.sampling.crop_min=0.7", "data.sampling.method=uniform"), 2, "data.sampling.crop_min"),
+        (("data.sampling.crop_max=0.7", "data.sampling.method=uniform"), 2, "data.sampling.crop_max"),
+        (("data.sampling.test_crop=0.7", "data.sampling.method=uniform"), 2, "data.sampling.test_crop"),
+        (("data.augment.rotation_degrees=[0,60,17]", FLAT), 2, "data.augment.rotation_degrees"),
+        (("model.drop_path=0.1", "model.channels=[8]", "model.blocks=[1]", ATTENTION), 2, "model.drop_path"),
     ],
 )
 def test_a_setting_without_effect_is_found(
@@ -42,11 +53,24 @@ def test_a_setting_without_effect_is_found(
         ("data.augment.drop_probability=1", "data.augment.drop_frames=0.3"),
         ("data.augment.drop_probability=1", "data.augment.mask_crop=0.3"),
         (TAUGHT, UNLABELLED, "label_fraction=0.5"),
+        ("data.augment.mix_add=0.5", "batch_size=2"),
+        ("data.augment.drop_joints=0.5", "data.augment.mask_crop=0.3"),
+        ("data.sampling.crop_min=0.7", "data.sampling.crop_max=0.8", "data.sampling.test_crop=0.9"),
+        ("data.augment.rotation_degrees=[10,60,10]",),
+        ("data.augment.rotation_degrees=[0,0,10]", FLAT),
+        (FLAT,),
+        ("model.drop_path=0.1",),
         ("hardware.amp_dtype=bf16",),  # which an environment sets for its machine
     ],
 )
 def test_a_setting_with_an_effect_is_not(tiny_config: MakeConfig, settings: tuple[str, ...]) -> None:
     assert unused_settings(tiny_config(*settings), 2) == {}
+
+
+def test_mixing_needs_two_clips_in_the_part_of_a_process(tiny_config: MakeConfig) -> None:
+    config = tiny_config("data.augment.mix_add=0.5", "batch_size=4")
+    assert unused_settings(config, 2, processes=2) == {}
+    assert list(unused_settings(config, 2, processes=4)) == ["data.augment.mix_add"]
 
 
 @pytest.mark.parametrize("recipe", config_names("training"))
