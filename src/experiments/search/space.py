@@ -16,6 +16,7 @@ from ...utils.yaml_text import decimal
 _RANGE = re.compile(r"(.+?)\.\.(.+?)(?::(log|linear))?")
 _WIDE = 10  # a range of positive numbers whose ends differ by this factor is drawn evenly by ratio
 _DIGITS = 3  # of drawn numbers, so that they are easy to repeat
+_DIGITS_OF_A_FLOAT = 15  # that a text keeps
 _DRAWN_AT_ONCE = 16
 _FORM = "--search learning_rate=0.05..0.8, or a list of values: --search batch_size=16,32,64"
 
@@ -53,7 +54,15 @@ class SearchedSetting:
             found = low + position * (high - low)
         if self.whole:
             return str(int(min(max(round(found), self.low), self.high)))
-        return f"{min(max(float(f'{found:.{_DIGITS}g}'), self.low), self.high):g}"
+        rounded = float(f"{found:.{self._digits(found)}g}")
+        return f"{min(max(rounded, self.low), self.high):.{_DIGITS_OF_A_FLOAT}g}"
+
+    def _digits(self, value: float) -> int:
+        """Return to how many significant digits a drawn value is rounded: a narrow range has at least 100 values."""
+        if value == 0:
+            return _DIGITS
+        beyond_the_width = math.floor(math.log10(abs(value))) - math.floor(math.log10(self.high - self.low))
+        return min(_DIGITS + max(beyond_the_width, 0), _DIGITS_OF_A_FLOAT)
 
     @property
     def count(self) -> float:

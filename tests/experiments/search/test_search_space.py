@@ -35,6 +35,15 @@ def test_a_wide_range_of_positive_numbers_is_drawn_by_ratio() -> None:
     assert float(setting("learning_rate=0.001..0.1:linear").value_at(0.5)) == pytest.approx(0.0505)
 
 
+@pytest.mark.parametrize("ends", ["0.999..0.9999", "0.99..0.9999", "100.5..100.6", "-100.6..-100.5", "0.05..0.06"])
+def test_a_narrow_range_is_drawn_evenly_too(ends: str) -> None:
+    searched = setting(f"ema.decay={ends}")
+    found = [float(each) for each in values(searched)]
+    even = [searched.low + (number + 0.5) / 200 * (searched.high - searched.low) for number in range(200)]
+    assert found == pytest.approx(even, abs=0.006 * (searched.high - searched.low))
+    assert all(len(each.strip("-")) <= 9 for each in values(searched)), "values are easy to repeat"
+
+
 def test_whole_numbers_stay_whole_and_each_is_drawn_equally_often() -> None:
     searched = setting("warmup_epochs=2..5")
     found = values(searched)
