@@ -4,7 +4,7 @@ Each contradiction is refused where a run meets it too. Commands that train seve
 first: otherwise the last of them would be refused after hours of training.
 """
 
-from ..data.loading.run_data import annealing_of
+from ..data.loading.run_data import annealing_of, refuse_class_sampling
 from ..distillation.task import refuse_mixing
 from ..settings.run import RunConfig
 from ..training.whole_step import refuse_contradictions
@@ -24,6 +24,7 @@ def refuse_contradictory(title: str, config: RunConfig, processes: int = 1) -> N
     """
     try:
         annealing_of(config)
+        refuse_class_sampling(config)
         if config.distillation.teachers:
             refuse_mixing(config.distillation, config.data.augment)
         if config.hardware.whole_step_graph:

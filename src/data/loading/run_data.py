@@ -154,9 +154,22 @@ def _class_draws(config: RunConfig, store: Store, clips: NDArray[np.int64]) -> l
     Raises:
         UserError: other settings contradict this.
     """
+    refuse_class_sampling(config)
     sampling = config.class_sampling
     if sampling == "natural":
         return None
+    return class_draws(store.clips["label"][clips], clips, sampling, len(clips) * config.repeats_per_epoch)
+
+
+def refuse_class_sampling(config: RunConfig) -> None:
+    """Refuse to draw clips by their classes beside settings that contradict this.
+
+    Raises:
+        UserError: there are such settings.
+    """
+    sampling = config.class_sampling
+    if sampling == "natural":
+        return
     if config.class_weights != "none":
         raise UserError(
             f"class_sampling: {sampling} and class_weights: {config.class_weights} correct the same imbalance twice, "
@@ -168,7 +181,6 @@ def _class_draws(config: RunConfig, store: Store, clips: NDArray[np.int64]) -> l
             f"label_fraction: {config.label_fraction:g} most are unknown. Set class_sampling=natural, or "
             "distillation.unlabelled=false."
         )
-    return class_draws(store.clips["label"][clips], clips, sampling, len(clips) * config.repeats_per_epoch)
 
 
 def training_dataset(data: DataConfig, frames: int, store: Store, clips: ClipReader | None = None) -> ClipDataset:

@@ -15,6 +15,7 @@ from ...utils.dotted_keys import flatten
 from ...utils.errors import UserError
 from ...utils.names import file_name
 from ..config import refuse_impossible_seeds
+from ..contradictions import refuse_contradictory
 from ..run import store_of
 from ..split_check import divided_with_warnings
 from ..sweep.plan import (
@@ -167,6 +168,7 @@ def plan_search(spec: SweepSpec, searched: Sequence[str], budget_hours: float) -
         )
     spec = replace(spec, flags={**spec.flags, _EPOCHS: lengths[-1]}) if lengths else spec
     parts = configs_on_parts(spec, [], "")
+    _refuse_contradictory(parts, "the recipe")
     refuse_unused_distillation(_decided(texts), parts.values(), "--search")
     first = next(iter(parts.values()))
     warn_of_loader_processes(spec, first.hardware.num_workers)
@@ -235,6 +237,11 @@ def _by_key(searched: Sequence[str], spec: SweepSpec) -> dict[str, str]:
     return texts
 
 
+def _refuse_contradictory(parts: Mapping[str, RunConfig], source: str) -> None:
+    for part, config in parts.items():
+        refuse_contradictory(f"{source} on {part}", config)
+
+
 def _decided(keys: Collection[str]) -> Collection[str]:
     """Return the searched keys without those of distillation whose effect depends on other searched ones."""
     if any(f"distillation.{name}" in keys for name in CHOICES):
@@ -267,6 +274,7 @@ def _draw_candidates(own: Candidate, settings: Sequence[SearchedSetting], spec: 
         missed += 1
         try:
             parts = configs_on_parts(spec, [f"{key}={value}" for key, value in values.items()], "--search")
+            _refuse_contradictory(parts, "--search")
         except UserError as error:
             refusal = error
             continue

@@ -54,6 +54,15 @@ def test_combinations_that_contradict_or_repeat_are_left_out(search_plan: MakeSe
     found = [tuple(each.values.values()) for each in search.candidates.first(10)]
     assert sorted(found) == [("0.5", "0.6"), ("0.9", "1.0")], "0.5 to 1.0 is the recipe, and 0.9 exceeds 0.6"
     assert search.candidates.most == 2
+    search = search_plan("class_weights=none,balanced", "class_sampling=natural,balanced")
+    found = [tuple(each.values.values()) for each in search.candidates.first(10)]
+    assert sorted(found) == [("balanced", "natural"), ("none", "balanced")], "a run refuses both, as contradicting"
+
+
+def test_a_recipe_that_contradicts_itself_is_refused(search_plan: MakeSearch) -> None:
+    both = ["class_weights=balanced", "class_sampling=balanced"]
+    with pytest.raises(UserError, match="the recipe on xsub: class_sampling: balanced and class_weights: balanced"):
+        search_plan(RATES, settings=both)
 
 
 @pytest.mark.parametrize(
