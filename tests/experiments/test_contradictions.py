@@ -23,7 +23,7 @@ MIXED, DKD = "data.augment.mix_add=0.3", "distillation.method=dkd"
         (("class_sampling=balanced", "class_weights=balanced"), "class_sampling: balanced and class_weights: balanced"),
         (
             (TAUGHT, UNLABELLED, "label_fraction=0.5", "class_sampling=balanced"),
-            "class_sampling: balanced needs the class of every",
+            "class_sampling: balanced needs",
         ),
         ((TAUGHT, "hardware.whole_step_graph=true"), "hardware.whole_step_graph cannot be used with teachers"),
     ],
