@@ -1,7 +1,7 @@
 """Settings that are not at their defaults and have no effect in a run, because of others or of its clips.
 
-Those of distillation are told by `DistillationConfig.unused`. `hardware.amp_dtype` is not among them: an environment
-sets it for its machine, whether or not a run has `amp`.
+Other keys of distillation are told by `DistillationConfig.unused`. `hardware.amp_dtype` is not among them: an
+environment sets it for its machine, whether or not a run has `amp`.
 """
 
 import logging
@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from ..settings.data import AugmentConfig, DataConfig, SamplingConfig
 from ..settings.model import ModelConfig
 from ..settings.run import RunConfig
+from ..utils.model_files import model_files
+from ..utils.names import suggestion
 
 _DROPS = ("drop_joints", "drop_limbs", "drop_frames", "mask_crop")
 _SHARED = ("mix_add", "mix_splice")
@@ -34,6 +36,7 @@ def unused_settings(config: RunConfig, bodies: int, processes: int = 1) -> dict[
     if config.batch_size <= processes:
         unused |= _augment_keys(_changed(augment, _MIXES), "with one clip per batch and process, which has no partner")
     unused |= _of_deciding_settings(augment) | _of_model(config.model)
+    unused |= _of_unknown_students(config)
     if config.trains_unlabelled and config.label_fraction == 1:
         unused["distillation.unlabelled"] = "with label_fraction 1, which leaves no clip without a label"
     return unused
@@ -76,6 +79,19 @@ def _of_model(model: ModelConfig) -> dict[str, str]:
     if blocks is not None and sum(blocks) == 1 and getattr(model, "drop_path", 0):
         return {"model.drop_path": "with one block, since the first is never skipped"}
     return {}
+
+
+def _of_unknown_students(config: RunConfig) -> dict[str, str]:
+    """Return the keys of `distillation.alpha_of` that name no known model; other students may be in one recipe."""
+    if not config.distillation.learns_from_others or not config.distillation.has_effect("alpha_of"):
+        return {}
+    known = [*model_files(), config.model.name]
+    unused = {}
+    for name in config.distillation.alpha_of:
+        if name not in known:
+            near = suggestion(name, known).strip()
+            unused[f"distillation.alpha_of.{name}"] = f"for a model that is not known{f' ({near})' if near else ''}"
+    return unused
 
 
 def _changed(augment: AugmentConfig, names: Iterable[str]) -> list[str]:

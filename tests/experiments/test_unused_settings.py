@@ -67,6 +67,25 @@ def test_a_setting_with_an_effect_is_not(tiny_config: MakeConfig, settings: tupl
     assert unused_settings(tiny_config(*settings), 2) == {}
 
 
+@pytest.mark.parametrize("others", [TAUGHT, "distillation.peers=1"])
+def test_an_alpha_of_a_misspelt_student_is_told_with_the_model_that_is_meant(
+    tiny_config: MakeConfig, others: str
+) -> None:
+    wrong = "distillation.alpha_of.nanoe=0.1"
+    key, _ = wrong.split("=")
+    assert unused_settings(tiny_config(others, wrong), 2) == {
+        key: "for a model that is not known (Did you mean 'nano_e'?)"
+    }
+    assert unused_settings(tiny_config(others, "distillation.alpha_of.xyz=0.1"), 2) == {
+        "distillation.alpha_of.xyz": "for a model that is not known"
+    }
+    for right in ("distillation.alpha_of.base_e=0.1", "distillation.alpha=0.5"):
+        assert unused_settings(tiny_config(others, right), 2) == {}
+    own = tiny_config(others, "distillation.alpha_of.mine=0.1")
+    own.model.name = "mine"
+    assert unused_settings(own, 2) == {}
+
+
 def test_mixing_needs_two_clips_in_the_part_of_a_process(tiny_config: MakeConfig) -> None:
     config = tiny_config("data.augment.mix_add=0.5", "batch_size=4")
     assert unused_settings(config, 2, processes=2) == {}
