@@ -55,7 +55,6 @@ TESTED_IN = {
     "data/store/format": "data/store/test_store",
     "data/store/listed_parts": "data/store/test_split_files",
     "data/store/reader": "data/store/test_store",
-    "data/store/suitability": "cli/test_preprocess_command",
     "data/store/writer": "data/store/test_store",
     "data/synthetic/actions": "data/synthetic/test_synthetic",
     "data/synthetic/body": "data/synthetic/test_synthetic",

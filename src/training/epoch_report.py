@@ -29,13 +29,12 @@ def banner(config: RunConfig, task: Task, data: TrainingData, run_context: RunCo
     """Return the log lines at the start of a run: model, data, epochs, device."""
     model, size = task.model, run_context.world.size
     processes = f", {size} processes" if size > 1 else ""
-    untrained = f"{data.untrained}\n" if data.untrained else ""
     name = config.model.title
     return (
         f"{type(model).__name__} ({name}, {count_parameters(model):,} parameters) on "
         f"{config.data.name} {config.data.split}: {counted(data.sampler.num_clips, 'clip')} per epoch, "
         f"{data.test.num_clips:,} to test on, {counted(len(data.classes), 'class')}\n"
-        f"{untrained}{counted(config.epochs, 'epoch')}, batch {config.batch_size}, "
+        f"{counted(config.epochs, 'epoch')}, batch {config.batch_size}, "
         f"{counted(config.input_frames, 'frame')}, {precision}, {run_context.device}{processes}, {data.placement}, "
         f"seed {config.seed}{task.description()}"
     )

@@ -145,7 +145,7 @@ def test_clips_without_known_subjects_are_refused_with_what_to_do_and_nothing_is
     yaml, raw = own_data(tmp_path, clips, "classes: [a, b], split: own, protocols: {own: {test: [3]}}")
     result = cli("preprocess", "--dataset", yaml, "--raw", raw, "--out", tmp_path / "out")
     assert result.code == 2
-    assert "8 of 8 clips have no known subject" in result.err
+    assert "8 of 8 clips of own have no known subject" in result.err
     assert "their names have s00, s01, s02 and 1 more, which is not recognised" in result.err
     assert "by: file" in result.err
     assert not (tmp_path / "out" / "store.json").exists()
@@ -162,11 +162,12 @@ def test_what_a_training_would_say_ends_the_report(cli: Callable, tmp_path: Path
     result = cli("preprocess", "--dataset", yaml, "--raw", raw, "--out", tmp_path / "out", "--partial")
     assert result.code == 0
     warnings = [line for line in result.out.splitlines() if line.startswith("Before training:")]
-    assert "own: 1 of 4 clips have no known subject and are in neither part" in warnings[0]
-    assert "1 of 2 classes have no training clip (b); 1 of them tested, although never trained" in warnings[1]
+    assert "1 of 4 clips of own have no known subject and are in neither part" in warnings[0]
+    assert "All 1 training clip of own are of one class (a), so there is nothing to tell apart" in warnings[1]
+    assert "1 of 2 classes of own has no training clip (b); the accuracy of 1 test clip of it" in warnings[2]
     assert "The test part of mine wrong holds no clip" in "".join(warnings)
     assert "The protocol wrong cannot be trained: train with --split own." in "".join(warnings)
-    assert "own: 1 of 4 clips have no known subject" in (tmp_path / "out" / "report.txt").read_text()
+    assert "1 of 4 clips of own have no known subject" in (tmp_path / "out" / "report.txt").read_text()
 
 
 @pytest.mark.parametrize(

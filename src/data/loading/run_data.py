@@ -19,7 +19,6 @@ from ...utils.numbers import counted
 from ..store.fingerprints import data_fingerprints
 from ..store.protocols import Split, hold_out, labelled, split
 from ..store.reader import Store
-from ..store.suitability import untrained_classes
 from . import counter_rng
 from .annealing import Annealing
 from .bucketing import of_few_shapes
@@ -64,7 +63,6 @@ class TrainingData:
         labelled: the training clips whose labels may be used.
         sample: batches of training clips, always the same, over which BatchNorm statistics are measured.
         fingerprints: of the store, the protocol and the layout.
-        untrained: a sentence that names the classes without a training clip; empty if every class has one.
     """
 
     loader: Iterable[Batch]
@@ -78,7 +76,6 @@ class TrainingData:
     labelled: NDArray[np.int64]
     sample: Iterable[Batch]
     fingerprints: dict[str, str]
-    untrained: str
 
 
 def training_data(config: RunConfig, store: Store, world: World = ALONE, device: torch.device = _CPU) -> TrainingData:
@@ -123,7 +120,6 @@ def training_data(config: RunConfig, store: Store, world: World = ALONE, device:
             clips, sampler.indices, config.batch_size, config.hardware, placement, lambda: sampler.strength
         ),
         fingerprints=data_fingerprints(store, parts, config.data.skeleton),
-        untrained=untrained_classes(store.clips, parts, config.data.classes),
     )
 
 

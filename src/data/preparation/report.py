@@ -325,7 +325,7 @@ def _warnings(found: Sequence[Suitability], config: DataConfig, hint: str) -> li
     if not found:
         return ["The data set has no protocol, and training needs one, such as protocols: {own: {by: file}}."]
     trained = [each.protocol for each in found if not each.problem]
-    warnings = [f"{each.protocol}: {warning}." for each in found for warning in each.warnings]
+    warnings = [warning for each in found for warning in each.warnings]
     warnings += [f"{each.problem} Training will refuse it." for each in found if each.problem]
     if config.split not in trained and trained:
         own = f"The protocol {config.split} cannot be trained" if config.split else "The data set names no split"

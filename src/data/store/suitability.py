@@ -1,6 +1,5 @@
 """Check which protocols of a store can be trained, and explain the others."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,7 +22,7 @@ class Suitability:
         protocol: its name.
         parts: the training and test clips.
         problem: why it cannot be trained; empty if it can.
-        warnings: warnings for a protocol that can be trained.
+        warnings: sentences that a training warns with; of one that is refused, only that about clips in no part.
         left_out: number of clips that are unintentionally in neither part.
     """
 
@@ -39,40 +38,28 @@ def suitability(clips: NDArray[np.void], config: DataConfig) -> list[Suitability
     return [_of_protocol(clips, config, name) for name in known_protocols(clips, config)]
 
 
-def untrained_classes(clips: NDArray[np.void], parts: Split, classes: Sequence[str]) -> str:
-    """Return a sentence that names the classes without a training clip; empty if every class has one."""
-    trained = set(clips["label"][parts.train].tolist())
-    missing = [name for label, name in enumerate(classes) if label not in trained]
-    if not missing:
-        return ""
-    tested = set(clips["label"][parts.test].tolist()) - trained
-    named = first_few(missing, _SHOWN)
-    consequence = f"; {len(tested)} of them tested, although never trained" if tested else ""
-    return f"{len(missing)} of {len(classes)} classes have no training clip ({named}){consequence}"
-
-
 def split_warnings(clips: NDArray[np.void], config: DataConfig, name: str, parts: Split) -> list[str]:
     """Return sentences about clips that are in no part, a single class, untrained classes, and subjects in both parts.
 
     Subjects are compared if the protocol divides single clips; one that divides by camera, for example, has every
     subject in both parts on purpose.
     """
-    left_out, why = _left_out(clips, config, name, parts)
-    found = [f"{left_out:,} of {len(select(clips, config)):,} clips of {name} {why}."] if left_out else []
+    found = _left_out_warning(clips, config, name, parts)
     labels = np.unique(clips["label"][parts.train])
     if config.classes and len(labels) == 1:
         found.append(
             f"All {counted(len(parts.train), 'training clip')} of {name} are of one class "
             f"({config.classes[labels[0]]}), so there is nothing to tell apart, and the accuracy says nothing."
         )
-    untrained = [label for label in np.unique(clips["label"][parts.test]).tolist() if label not in labels]
-    if config.classes and untrained:
-        number = int(np.isin(clips["label"][parts.test], untrained).sum())
-        names = first_few([config.classes[label] for label in untrained], _SHOWN)
+    missing = np.setdiff1d(np.arange(len(config.classes)), labels)
+    if len(missing):
+        names = first_few([config.classes[label] for label in missing], _SHOWN)
+        them = "it" if len(missing) == 1 else "them"
+        tested = int(np.isin(clips["label"][parts.test], missing).sum())
+        consequence = f"; the accuracy of {counted(tested, 'test clip')} of {them} says nothing" if tested else ""
         found.append(
-            f"{counted(number, 'test clip')} of {name} {'is' if number == 1 else 'are'} of "
-            f"{'a class' if len(untrained) == 1 else 'classes'} without any training clip ({names}): they can hardly "
-            "be recognised."
+            f"{len(missing)} of {counted(len(config.classes), 'class')} of {name} "
+            f"{'has' if len(missing) == 1 else 'have'} no training clip ({names}){consequence}."
         )
     rule = config.protocols.get(name)
     if rule is None or rule.by not in PROPERTIES:
@@ -98,12 +85,13 @@ def _left_out(clips: NDArray[np.void], config: DataConfig, name: str, parts: Spl
     return number, f"have no known {rule.by} and are in neither part"
 
 
+def _left_out_warning(clips: NDArray[np.void], config: DataConfig, name: str, parts: Split) -> list[str]:
+    left_out, why = _left_out(clips, config, name, parts)
+    return [f"{left_out:,} of {len(select(clips, config)):,} clips of {name} {why}."] if left_out else []
+
+
 def _of_protocol(clips: NDArray[np.void], config: DataConfig, name: str) -> Suitability:
     parts = divide(clips, config, name)
     problem = empty_part(clips, config, name, parts) or divided_recording(clips, config, name, parts)
-    selected = len(select(clips, config))
-    left_out, why = _left_out(clips, config, name, parts)
-    warnings = [f"{left_out} of {selected} clips {why}"] if left_out else []
-    if not problem and (missing := untrained_classes(clips, parts, config.classes)):
-        warnings.append(missing)
-    return Suitability(name, parts, problem, tuple(warnings), left_out)
+    warnings = (_left_out_warning if problem else split_warnings)(clips, config, name, parts)
+    return Suitability(name, parts, problem, tuple(warnings), _left_out(clips, config, name, parts)[0])
