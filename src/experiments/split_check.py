@@ -1,4 +1,4 @@
-"""Checks of a run's clips before it trains: copies, no shape, not centred, in no part, subjects in both parts."""
+"""Checks of a run's clips before it trains: copies, no shape, one frame, not centred, and those of its split."""
 
 import logging
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data.loading.run_data import clips_used, training_clips
-from ..data.store.clip_faults import clips_at_one_point, clips_off_center, fault_message
+from ..data.store.clip_faults import clips_at_one_point, clips_off_center, fault_message, still_clips
 from ..data.store.copies import copies_message, find_copies
 from ..data.store.protocols import Split, split
 from ..data.store.reader import Store
@@ -52,6 +52,7 @@ def _check(config: RunConfig, store: Store, *, is_resumed: bool) -> None:
     tested = {"test": parts.test, "validation": held_out}
     used = clips_used(store, train, config.label_fraction, unlabelled=config.trains_unlabelled)
     _check_shapes(store, used, tested, refuses=not is_resumed)
+    _check_movement(store, used, tested)
     _check_centers(store, used)
     if config.data.copies != "allow":
         refuses = config.data.copies == "refuse" and not is_resumed
@@ -73,6 +74,12 @@ def _check_shapes(
                 f"{store.path}: `{program()} inspect {store.path}` shows its clips."
             )
         _log.warning("%s Nothing can be learned from such clips, or be recognised in them.", message)
+
+
+def _check_movement(store: Store, train: NDArray[np.int64], tested: Mapping[str, NDArray[np.int64]]) -> None:
+    for what, clips in {"training": train, **tested}.items():
+        if message := still_clips(store.clips[clips], f"{what} clip"):
+            _log.warning("%s", message)
 
 
 def _check_centers(store: Store, train: NDArray[np.int64]) -> None:

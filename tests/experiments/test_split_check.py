@@ -178,3 +178,21 @@ def test_clips_that_are_not_centred_are_a_warning_with_the_joint(
     assert (
         "1 of 12 training clips (8.3%) do not begin with spine_middle of the first body at the origin: clip02." in text
     )
+
+
+@pytest.mark.parametrize("stills", [range(24), range(9, 14), range(1), range(0)])
+def test_clips_of_one_frame_are_a_warning_with_their_share_unless_they_are_few(
+    tiny_config: MakeConfig, data_yaml: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, stills: range
+) -> None:
+    clips = list(open_store(data_yaml.parent / "data" / "tiny"))
+    for number in stills:
+        one = clips[number]
+        clips[number] = replace(one, joints=one.joints[:, :1], frame_mask=one.frame_mask[:, :1])
+    classes = ["rise", "fall", "still"]
+    store = write_store(tmp_path / "stills" / "tiny", clips, name="tiny", layout="ntu25", classes=classes)
+    text = warnings_of(caplog, tiny_config("data.copies=allow"), store)
+    for part, of_part in (("training", range(12)), ("test", range(12, 24))):
+        number = len(set(stills) & set(of_part))
+        told = f"{number} of 12 {part} clips ({number / 12:.1%}) have one frame, and so no movement"
+        assert (told in text) == (number > 1)
+    assert len(stills) > 1 or "one frame" not in text

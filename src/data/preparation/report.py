@@ -16,12 +16,12 @@ from ...utils.files import read_json, write_json, write_text
 from ...utils.names import first_few
 from ...utils.numbers import counted
 from ..store.clip import FULL, MISSING
+from ..store.clip_faults import still_clips
 from ..store.format import Rows
 from ..store.suitability import Suitability, suitability
 
 _SKIPPED_TYPES = (str, bool, int, str)  # types of the fields of a skipped recording in JSON
 _SHOWN = 3  # names in a remark
-_SHARE_OF_STILLS = 0.1  # of the clips, from which clips of one frame are no accident
 REPORT_FILE, TEXT_FILE = "report.json", "report.txt"
 
 
@@ -156,12 +156,8 @@ class PreparationReport:
                 f"{counted(self.unknown_rates, 'clip')} of {self.kept:,} could not be brought to data.fps and kept all "
                 "frames, since the frame rate of the recordings is unknown: give it as data.source_fps."
             )
-        stills = int((clips["frames"] == 1).sum())
-        if stills and stills >= _SHARE_OF_STILLS * self.kept:
-            self.warnings.append(
-                f"{stills:,} of {counted(self.kept, 'clip')} have one frame, and so no movement that could be learned. "
-                "If the recordings are longer, a file may hold one frame of them: put all frames of a clip into one."
-            )
+        if stills := still_clips(clips):
+            self.warnings.append(stills)
         for protocol, parts in ((each.protocol, each.parts) for each in found):
             self.parts[protocol] = {"train": len(parts.train), "test": len(parts.test)}
             columns[f"{protocol} train"] = clips["label"][parts.train]

@@ -1,4 +1,4 @@
-"""Faults of clips that `preprocess` does not make, but that a store may have which another program wrote.
+"""Faults of clips: those of one frame, and those that only a store of another program has.
 
 In a clip at one point, all joints of a body are at one point in every frame, such as zeros, and nothing can be learned
 from it. A clip off centre does not begin with the centre joint at the origin. A frame of each clip is looked at, of
@@ -16,6 +16,7 @@ from .row_file import RowFile
 
 _BLOCK = 4096  # clips looked at together
 _SHOWN = 3
+_SHARE_OF_STILLS = 0.1  # of the clips, from which clips of one frame are no accident
 
 
 def clips_at_one_point(store: Store, indices: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -55,6 +56,23 @@ def clips_off_center(store: Store, indices: NDArray[np.int64]) -> NDArray[np.int
         first = joints.rows(store.clips["offset"][block].astype(np.int64))
         found.append(block[first[:, store.skeleton.center].any(axis=1)])
     return np.concatenate(found)
+
+
+def still_clips(clips: NDArray[np.void], what: str = "clip") -> str:
+    """Return a sentence about the clips of an index that have one frame; empty if they are none, or few.
+
+    Args:
+        clips: rows of the index.
+        what: what they are called, such as "training clip".
+    """
+    stills = int((clips["frames"] == 1).sum())
+    if not stills or stills < _SHARE_OF_STILLS * len(clips):
+        return ""
+    return (
+        f"{stills:,} of {counted(len(clips), what)} ({stills / len(clips):.1%}) have one frame, and so no movement "
+        "that could be learned or recognised. If the recordings are longer, a file may hold one frame of them: put all "
+        "frames of a clip into one."
+    )
 
 
 def fault_message(store: Store, found: NDArray[np.int64], looked_at: int, what: str, fault: str) -> str:

@@ -50,7 +50,7 @@ def test_clips_of_one_frame_are_told_unless_they_are_few(stills: int, told: bool
     clips["frames"][:stills] = 1
     report = PreparationReport("tiny", "raw", "out", 20, 100)
     report.count(clips, DataConfig(classes=["a"]))
-    assert any(f"{stills} of 20 clips have one frame" in each for each in report.warnings) == told
+    assert any(f"{stills} of 20 clips ({stills / 20:.1%}) have one frame" in each for each in report.warnings) == told
 
 
 def test_clips_that_were_not_resampled_are_counted_with_the_remedy() -> None:
