@@ -33,6 +33,7 @@ from ..settings.model import ModelConfig
 from ..settings.run import RunConfig
 from ..tasks.measures import CLASSIFICATION, Measures, refuse_taken_names
 from ..tasks.recipe import TaskRecipe, get_recipe
+from ..training.schedule import warn_of_too_few_clips
 from ..training.trainer import Trainer
 from ..utils.config import to_yaml
 from ..utils.errors import TimeIsOver, TrainingDiverged, UserError, is_out_of_memory
@@ -172,6 +173,7 @@ def _build(
         _log.warning("%s no effect %s.", keys, config.distillation.circumstances)
     warn_of_unused(config, int(store.clips["bodies"].max()), world.size)
     data = training_data(config, store, world, device)
+    warn_of_too_few_clips(config.optimization, data.sampler.num_clips)
     if resume_point.checkpoint is not None:
         refuse_other_data(
             resume_point, lambda: changes_since(config.data, resume_point, store, data.fingerprints), world

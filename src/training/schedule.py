@@ -1,5 +1,6 @@
 """The learning rate: a linear warm-up, then a cosine, one step per epoch."""
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,6 +9,9 @@ from torch.optim import SGD, Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, LRScheduler, SequentialLR
 
 from ..settings.optimization import OptimizationSettings
+from ..utils.numbers import counted
+
+_log = logging.getLogger(__name__)
 
 
 def warmup_length(settings: OptimizationSettings) -> int:
@@ -20,6 +24,20 @@ def scaled(rate: float, settings: OptimizationSettings) -> float:
     if settings.reference_batch_size == 0:
         return rate
     return rate * settings.batch_size * settings.gradient_accumulation_steps / settings.reference_batch_size
+
+
+def warn_of_too_few_clips(settings: OptimizationSettings, clips_per_epoch: int) -> None:
+    """Warn of rates that are scaled to more clips than an update can have, which ends with its epoch.
+
+    The rates stay: they are a function of the configuration alone, so that a resumed run has those that it began with.
+    """
+    update = settings.batch_size * settings.gradient_accumulation_steps
+    if settings.reference_batch_size and update > clips_per_epoch:
+        _log.warning(
+            f"The learning rates are scaled to updates of {counted(update, 'clip')} (reference_batch_size: "
+            f"{settings.reference_batch_size}), but an epoch has {clips_per_epoch:,}, and no update has more: they "
+            "are too high for it. Use a smaller --batch_size, or a larger repeats_per_epoch."
+        )
 
 
 def build_schedule(optimizer: Optimizer, settings: OptimizationSettings) -> SequentialLR:

@@ -105,3 +105,10 @@ def test_a_run_tells_all_of_them_in_one_sentence(tiny_config: MakeConfig, caplog
         "Without effect in this run: data.sampling.test_draws with data.sampling.method crop, only with uniform; "
         "data.augment.drop_probability without drop_joints, drop_limbs, drop_frames or mask_crop."
     ]
+
+
+def test_a_run_warns_of_rates_for_more_clips_than_an_epoch_has(
+    tiny_config: MakeConfig, caplog: pytest.LogCaptureFixture
+) -> None:
+    train(tiny_config("epochs=1", "batch_size=512", "reference_batch_size=16"))
+    assert len([message for message in caplog.messages if "no update has more" in message]) == 1

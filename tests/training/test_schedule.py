@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from last.settings.run import RunConfig
-from last.training.schedule import build_schedule, scaled
+from last.training.schedule import build_schedule, scaled, warn_of_too_few_clips
 
 
 def rates(**changes: float) -> list[float]:
@@ -65,3 +65,19 @@ def test_saved_schedule_resumes_with_the_same_rates() -> None:
 def test_a_learning_rate_for_other_batches_is_scaled_to_those_of_the_run() -> None:
     settings = RunConfig(batch_size=32, gradient_accumulation_steps=4, reference_batch_size=64).optimization
     assert scaled(0.01, settings) == pytest.approx(0.02)
+
+
+@pytest.mark.parametrize(
+    ("changes", "clips", "warns"),
+    [
+        ({"batch_size": 1024, "reference_batch_size": 16}, 227, True),
+        ({"batch_size": 128, "gradient_accumulation_steps": 2, "reference_batch_size": 16}, 255, True),
+        ({"batch_size": 128, "gradient_accumulation_steps": 2, "reference_batch_size": 16}, 256, False),
+        ({"batch_size": 1024}, 227, False),
+    ],
+)
+def test_rates_for_more_clips_than_an_epoch_has_are_warned_of(
+    changes: dict[str, int], clips: int, warns: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    warn_of_too_few_clips(RunConfig(**changes).optimization, clips)  # type: ignore[arg-type]
+    assert [f"but an epoch has {clips}, and no update has more" in each for each in caplog.messages] == [True] * warns
