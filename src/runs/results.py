@@ -92,8 +92,10 @@ class Run:
 
     @property
     def distillation_label(self) -> str:
-        """Return for a title what a distilled run learned from; empty for other runs."""
-        return f"distilled from {' and '.join(self.learned_from)}" if self.learned_from else ""
+        """Return for a title which teachers a run learned from, or with how many peers; empty for other runs."""
+        if self.teachers:
+            return f"distilled from {' and '.join(self.teachers)}"
+        return f"trained with {counted(self.peers, 'peer')}" if self.peers else ""
 
     @property
     def weights_prefix(self) -> str:

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from ..utils.errors import UserError
 from ..utils.limits import Interval
+from ..utils.numbers import counted
 
 METHODS = ("kl", "dkd", "features", "attention")  # in addition to the modules of `distillation.methods`
 CHOICES = ("teachers", "peers", "fingerprints")  # keys that decide whether a student learns from others at all
@@ -65,7 +66,7 @@ class DistillationConfig:
             )
         if self.peers and (self.teachers or self.method != "kl"):
             raise UserError(
-                f"distillation.peers: {self.peers} networks learn from each other by the method kl, without teachers. "
+                f"distillation.peers={self.peers}: networks learn from each other by the method kl, without teachers. "
                 "Set distillation.peers=0, or leave --teacher and --method out."
             )
         of_teachers = [name for name in ("unlabelled", "unseen_only", "cached") if getattr(self, name)]
@@ -82,8 +83,8 @@ class DistillationConfig:
             )
         if self.weights and len(self.weights) != len(self.teachers):
             raise UserError(
-                f"distillation.weights has {len(self.weights)} numbers for {len(self.teachers)} teachers. Give one for "
-                "each, or none for equal weights."
+                f"distillation.weights has {counted(len(self.weights), 'number')} for "
+                f"{counted(len(self.teachers), 'teacher')}. Give one for each, or none for equal weights."
             )
 
     @property

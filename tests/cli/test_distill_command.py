@@ -81,7 +81,7 @@ def test_a_missing_teacher_is_an_error_that_names_the_option(distill: Callable[.
 
 
 def test_impossible_ways_to_teach_are_refused(distill: Callable[..., Any], teacher: Path) -> None:
-    refused(distill("--teacher", teacher, "--weights", "1,2"), "weights has 2 numbers for 1 teachers")
+    refused(distill("--teacher", teacher, "--weights", "1,2"), "weights has 2 numbers for 1 teacher. ")
     refused(distill("--teacher", teacher, "--weights", "0"), "should be a list, each element above 0")
     refused(distill("--teacher", teacher, "--weights", "much"), "'much' should be numbers, separated by commas")
     refused(distill("--teacher", teacher, "--method", "kd"), "Known: kl, dkd, features, attention")

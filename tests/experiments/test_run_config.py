@@ -227,7 +227,8 @@ def test_settings_of_optimization_are_keys_of_the_configuration_with_their_types
     [
         ({"cached": True}, "distillation.cached needs distillation.fixed_augmentations"),
         ({"unlabelled": True, "method": "dkd"}, "needs a method without labels"),
-        ({"teachers": ["a.pth"], "weights": [1.0, 2.0]}, "has 2 numbers for 1 teachers"),
+        ({"teachers": ["a.pth"], "weights": [1.0, 2.0]}, "has 2 numbers for 1 teacher\\. "),
+        ({"peers": 1, "teachers": ["a.pth"]}, "distillation.peers=1: networks learn from each other by the method kl"),
     ],
 )
 def test_settings_of_distillation_that_contradict_each_other_are_refused(
