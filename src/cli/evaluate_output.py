@@ -38,6 +38,8 @@ def show(result: "EvalResult") -> None:
     else:
         column = f"average of {averaged.looks} looks: {averaged.title}"
         table(title, ["figure", "value", column], _with_column(rows, averaged))
+    for note in CLASSIFICATION.notes(len(result.class_names)):
+        say(note)
     if result.recordings is not None:
         table("whole recordings, from the windows over them", ["figure", "value"], rows_of(result.recordings))
     names = result.class_names
@@ -140,7 +142,8 @@ def _show_details(details: "Details", names: Sequence[str]) -> None:
         title = f"{len(first)} of {len(details.confusions)} confusions, costliest first"
         table(title, ["class", "taken for", "clips", "points of top-1", "the other way round"], shown)
     for note in details.notes:
-        say(note)
+        if note not in CLASSIFICATION.notes(len(names)):  # said below the first table
+            say(note)
 
 
 def _share(value: float | None) -> str:

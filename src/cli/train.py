@@ -154,11 +154,11 @@ def train_and_show(config: "RunConfig", arguments: argparse.Namespace, command: 
             say(f"In another session, with the output of this one attached: {elsewhere}")
         return _exit_code(result)
     if file is not None:
-        _show_series(results)
+        _show_series(results, len(config.data.classes))
         what = "folds" if len({each.summary["split"] for each in results}) > 1 else "seeds"
         say(f"The results of all {what} are in {file}")
     else:
-        _show_one(result)
+        _show_one(result, len(config.data.classes))
     show_pictures(result.run.path)
     say(f"The run is in {result.run.path}")
     return 0
@@ -205,18 +205,21 @@ def _exit_code(result: "Result") -> int:
     return 0
 
 
-def _show_one(result: "Result") -> None:
+def _show_one(result: "Result", classes: int) -> None:
     from ..runs.results import read_run
 
     summary = result.summary
-    metrics = result.run.read_measures().metrics
+    measures = result.run.read_measures()
+    metrics = measures.metrics
     shown = [
         [part, *(each.text(summary[f"{part}_{each.name}"]).strip() for each in metrics)] for part in ("best", "final")
     ]
     table(read_run(result.run.path).title, ["epoch", *(f"{each.title} {each.unit}".strip() for each in metrics)], shown)
+    for note in measures.notes(classes):
+        say(note)
 
 
-def _show_series(results: "Sequence[Result]") -> None:
+def _show_series(results: "Sequence[Result]", classes: int) -> None:
     """Print a row per run, then mean and standard deviation, and over the clips of all folds together."""
     from ..experiments.series import pooled
     from ..runs.results import read_run
@@ -241,3 +244,5 @@ def _show_series(results: "Sequence[Result]") -> None:
     columns = [*keys.values(), *(f"{part} {title}" for part in ("best", "final") for title in titles)]
     first = read_run(results[0].run.path)
     table((replace(first, split="") if "split" in keys else first).title, columns, rows)
+    for note in measures.notes(classes):
+        say(note)

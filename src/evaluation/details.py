@@ -12,17 +12,18 @@ from ..models.cost import count_multiply_adds
 from ..runs.checkpoint import read_checkpoint
 from ..runs.checkpoint_model import model_of
 from ..runs.folder import RunFolder
+from ..tasks.measures import CLASSIFICATION
 from ..utils.numbers import counted
 from ..utils.progress import Progress
 from .ensemble import Ensemble, common_held_out, fits_only_tested
 from .findings import ClassEstimate, Confused, Cost, Details, EpochResult, Estimate, StreamResult
 from .intervals import DRAWS, LEVEL, bootstrap_interval, mean_class_interval
-from .metrics import TOP, Metrics, Predictions, true_ranks
+from .metrics import Metrics, Predictions, true_ranks
 from .reliability import ALL_TESTED, NOT_HELD_OUT, measure_reliability
 from .request import EvalRequest
 from .tested import Condition, TestedModel, condition_of, use_statistics
+from .tested_notes import notes_on
 
-ONE_CLASS = "There is one class only, so every clip is recognised, whatever the model has learned."
 MOST_CONFUSIONS = 40
 _FEWEST_STREAMS = 2
 _FEW = 10  # clips of a class, below which its accuracy says little
@@ -202,11 +203,8 @@ def _cost(ensemble: Ensemble) -> Cost:
 
 def _notes(ensemble: Ensemble, metrics: Metrics) -> list[str]:
     """Return sentences about figures that say less than they seem to."""
-    classes, notes = ensemble.first.classes, []
-    if len(classes) == 1:
-        notes.append(ONE_CLASS)
-    elif len(classes) <= TOP:
-        notes.append(f"There are {len(classes)} classes, so top-{TOP} counts every clip that has a score.")
+    classes = ensemble.first.classes
+    notes = [*notes_on(ensemble.first), *CLASSIFICATION.notes(len(classes))]
     if empty := sum(not each.clips for each in metrics.per_class):
         notes.append(
             f"{counted(empty, 'class')} of {len(classes)} {'has' if empty == 1 else 'have'} no tested clip, and no "
@@ -214,12 +212,4 @@ def _notes(ensemble: Ensemble, metrics: Metrics) -> list[str]:
         )
     if unusable := int(metrics.unusable.sum()):
         notes.append(f"{counted(unusable, 'clip')} could not be used by the model and count as wrong.")
-    if untrained := ensemble.first.untrained():
-        tested = [each for each in metrics.per_class if each.index in untrained and each.clips]
-        if tested:
-            clips = sum(each.clips for each in tested)
-            notes.append(
-                f"{counted(len(tested), 'tested class')} had no training clip, so that {counted(clips, 'clip')} can "
-                "hardly be recognised."
-            )
     return notes

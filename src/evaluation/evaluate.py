@@ -15,12 +15,10 @@ from ..runs.checkpoint import read_checkpoint
 from ..tasks.measures import Metric
 from ..utils.errors import UserError
 from ..utils.files import make_folder
-from ..utils.names import first_few
-from ..utils.numbers import counted
 from ..utils.progress import SILENT, Progress
 from ..version import __version__
 from .clip_metrics import clip_metrics, get_metric, list_metrics
-from .details import ONE_CLASS, correct_clips, gain_of, measure_details, share_of
+from .details import correct_clips, gain_of, measure_details, share_of
 from .ensemble import (
     COMPARISON,
     Ensemble,
@@ -41,11 +39,10 @@ from .report import PICTURES, write_report
 from .request import EvalRequest
 from .robustness import measure_robustness
 from .tested import TestedModel, condition_of, open_tested, use_statistics
+from .tested_notes import notes_on
 from .unusable_clips import NOT_RECOGNISED, warn_about_unusable
 
 _log = logging.getLogger(__name__)
-
-_CLASSES_NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -78,7 +75,8 @@ def evaluate(request: EvalRequest, out: Path, progress: Progress = SILENT) -> Ev
     _refuse_contradictions(request)
     members, compared = _opened(request)
     _refuse_impossible_views(request, members)
-    _warn_about_classes(members[0])
+    for note in notes_on(members[0]):
+        _log.warning("%s", note)
     make_folder(out)  # reports an unwritable folder before all clips are scored
     pictures = request.pictures and draws_or_warns(PICTURES)
     statistics = [use_statistics(member, request) for member in members]
@@ -160,20 +158,6 @@ def _refuse_impossible_views(request: EvalRequest, members: Sequence[TestedModel
         raise UserError(
             f"--turns needs clips of three coordinates, and those of the layout {layout.name} have two: they cannot be "
             "turned about the vertical. Leave --turns out; --crops and --mirror are possible."
-        )
-
-
-def _warn_about_classes(first: TestedModel) -> None:
-    """Warn if there is one class only, or if clips are tested whose class the model has never seen."""
-    if len(first.classes) == 1:
-        _log.warning(ONE_CLASS)
-    labels = first.store.clips["label"][first.indices]
-    if untrained := first.untrained() & set(labels.tolist()):
-        clips = int(np.isin(labels, list(untrained)).sum())
-        names = first_few([first.classes[label] for label in sorted(untrained)], _CLASSES_NAMED)
-        _log.warning(
-            f"{counted(clips, 'tested clip')} of {counted(len(untrained), 'class')} without any training clip "
-            f"({names}): they can hardly be recognised."
         )
 
 

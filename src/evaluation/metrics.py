@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..tasks.measures import TOP
 from ..utils.errors import UserError
 from ..utils.numbers import counted
 
-TOP = 5
 _SUM_TOLERANCE = 0.01
 _LEAST_PROBABILITY = float(np.finfo(np.float32).tiny)
 

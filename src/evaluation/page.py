@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from ..plots.html import LineChart, Series, lines_of, player_of, write_report
 from ..plots.player import PlayedClip, json_in_script
-from ..tasks.measures import CLASSIFICATION, Measures
+from ..tasks.measures import CLASSIFICATION, TOP, Measures
 from ..utils.numbers import counted, percent
 from .findings import Bin, Details, Estimate, Extras, Reliability, RobustnessCurve, WithoutCopies
-from .metrics import TOP, ClassResult, Metrics, Predictions
+from .metrics import ClassResult, Metrics, Predictions
 from .mistakes import ClipOf, cut, played, worst_mistakes
 
 _FOLDER = Path(__file__).parent

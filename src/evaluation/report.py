@@ -10,11 +10,11 @@ import numpy as np
 
 from ..plots.figures import draw_class_accuracy, draw_confusion, draws_or_warns
 from ..runs.confusion import Confusion
-from ..tasks.measures import CLASSIFICATION, Metric
+from ..tasks.measures import CLASSIFICATION, TOP, Metric
 from ..utils.files import write_csv, write_json
 from .extras_report import in_metrics, write_extras
 from .findings import Extras
-from .metrics import TOP, ClassResult, Metrics, Predictions, ranked_classes, true_ranks
+from .metrics import ClassResult, Metrics, Predictions, ranked_classes, true_ranks
 from .recording_report import summary, write_recordings
 from .recordings import EvaluatedRecordings
 

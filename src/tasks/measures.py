@@ -10,8 +10,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ..utils.errors import UserError
+from ..utils.numbers import counted
 
 PERCENT = "%"
+TOP = 5  # the classes of highest score that top-5 looks at
 RESERVED_NAMES = ("loss", "epoch")  # no metrics, though a run has `train_loss` and `best_epoch`
 _END_OF_TERMS = "_loss"  # of the columns of loss terms, `train_<term>_loss`
 
@@ -91,6 +93,12 @@ class Measures:
         """Return the names of a summary's figures: each metric in the best epoch, then in the last one."""
         return tuple(f"{which}_{name}" for which in ("best", "final") for name in self.names)
 
+    def notes(self, classes: int) -> list[str]:
+        """Return sentences about metrics that say nothing with this number of classes, to be shown beside them."""
+        if classes > TOP or not self.classifies or "top5" not in self.names:
+            return []
+        return [f"With {counted(classes, 'class')} top-{TOP} counts every clip that has a score, so it says nothing."]
+
     def facts(self) -> dict[str, Any]:
         """Return them as plain values for a file; empty for classification, the default of files without them."""
         return {} if self == CLASSIFICATION else {**asdict(self), "metrics": [asdict(each) for each in self.metrics]}
@@ -98,7 +106,7 @@ class Measures:
 
 # Top-1 and top-5 in percent: the default of every run and checkpoint.
 CLASSIFICATION = Measures(
-    "classification", (Metric("top1", "top-1", PERCENT), Metric("top5", "top-5", PERCENT)), "top1"
+    "classification", (Metric("top1", "top-1", PERCENT), Metric("top5", f"top-{TOP}", PERCENT)), "top1"
 )
 
 

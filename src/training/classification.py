@@ -21,11 +21,9 @@ from ..models.registry import build_model
 from ..runtime.precision import Precision
 from ..runtime.run_context import RunContext
 from ..settings.run import RunConfig
-from ..tasks.measures import CLASSIFICATION
+from ..tasks.measures import CLASSIFICATION, TOP
 from ..tasks.recipe import TaskRecipe
 from ..tasks.task import Task, TaskOutput, TestOutput
-
-_BEST = 5  # predictions that are considered in top-5
 
 
 class Classification(Task):
@@ -165,7 +163,7 @@ def _hits(scores: Tensor, labels: Tensor) -> tuple[Sequence[Tensor], Tensor]:
     A clip with a score that is not finite never counts as a hit. Of equal scores, which half precision often has, the
     first class counts as the highest, as in `evaluation.metrics`; `topk` would take any of them.
     """
-    best = scores.detach().argsort(dim=1, descending=True, stable=True)[:, :_BEST]
+    best = scores.detach().argsort(dim=1, descending=True, stable=True)[:, :TOP]
     finite = scores.detach().isfinite().all(dim=1, keepdim=True)
     hits = (best == labels[:, None]) & finite
     predicted_classes = torch.where(finite[:, 0], best[:, 0], scores.shape[1])

@@ -137,6 +137,14 @@ def test_the_worst_classes_are_named_with_how_many_there_are(
     assert "\n2 of 3 classes, worst first\n" in cli(*asked).out
 
 
+def test_top_5_of_few_classes_is_said_to_say_nothing_once_with_and_without_details(
+    cli: Callable, run: RunFolder
+) -> None:
+    for further in ((), ("--details",)):
+        shown = cli("evaluate", "--checkpoint", run.path, "--device", "cpu", "--env", "local", *further).out
+        assert shown.count("top-5 counts every clip that has a score") == 1
+
+
 def test_accuracies_stand_below_each_other_by_their_decimal_point(cli: Callable, run: RunFolder) -> None:
     lines = cli("evaluate", "--checkpoint", run.last).out.splitlines()
     first = next(index for index, line in enumerate(lines) if "worst first" in line)

@@ -57,7 +57,9 @@ def test_a_training_ends_with_where_its_pictures_are(tiny: Callable, tmp_path: P
 def test_the_last_table_has_the_title_of_the_run(tiny: Callable) -> None:
     title = "nano_e of bone, joint_embedding on tiny"
     changes = ("model.streams=[bone]", "model.joint_embedding=true", "distillation.peers=1", "--epochs", 1)
-    assert f"{title} xsub, trained with 1 peer" in tiny("--set", *changes).out
+    shown = tiny("--set", *changes).out
+    assert f"{title} xsub, trained with 1 peer" in shown
+    assert shown.count("With 3 classes top-5 counts every clip that has a score") == 1
     several = tiny("--set", *changes, "--split_by", "file", "--folds", 2)
     assert f"{title}, trained with 1 peer" in several.out, several.err
 

@@ -133,7 +133,20 @@ def test_tested_classes_that_were_never_trained_are_warned_of(
     result = evaluate(EvalRequest(path, further=DETAILS, pictures=False), tmp_path / "report")
     assert "2 tested clips of 1 class without any training clip (untrained)" in caplog.text
     details = result.extras.details
-    assert details is not None and "1 tested class had no training clip" in details.notes[-1]
+    assert details is not None and details.notes[0].startswith("2 tested clips of 1 class without any training clip")
+
+
+def test_a_training_of_one_class_of_several_is_said_to_mean_nothing(
+    made: Made, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = made(clips_of([0] * 8), ["a", "b", "c", "d"])
+    caplog.clear()
+    result = evaluate(EvalRequest(path, further=DETAILS, pictures=False), tmp_path / "report")
+    details = result.extras.details
+    assert details is not None
+    for told in ("All training clips are of one class (a)", "All tested clips are of one class (a)"):
+        assert told in caplog.text, "without --details too"
+        assert any(told in note for note in details.notes)
 
 
 def test_clips_of_one_frame_are_evaluated_in_every_way(made: Made, tmp_path: Path) -> None:

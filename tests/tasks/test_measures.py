@@ -50,6 +50,12 @@ def test_values_that_describe_no_measures_are_refused(facts: dict[str, object]) 
         measures_from(facts, "a run")
 
 
+@pytest.mark.parametrize(("classes", "told"), [(1, True), (5, True), (6, False)])
+def test_top_5_is_said_to_say_nothing_with_five_or_fewer_classes(classes: int, told: bool) -> None:
+    assert bool(CLASSIFICATION.notes(classes)) == told
+    assert not OWN.notes(classes) and not replace(CLASSIFICATION, metrics=CLASSIFICATION.metrics[:1]).notes(classes)
+
+
 @pytest.mark.parametrize("names", [["loss"], ["epoch"], ["labels_loss"], ["top1", "top1"]])
 def test_a_metric_cannot_replace_another_column(names: list[str]) -> None:
     with pytest.raises(UserError, match=r"The task a: .*[Rr]ename"):
