@@ -55,8 +55,8 @@ def split_warnings(clips: NDArray[np.void], config: DataConfig, name: str, parts
     if len(missing):
         names = first_few([config.classes[label] for label in missing], _SHOWN)
         them = "it" if len(missing) == 1 else "them"
-        tested = int(np.isin(clips["label"][parts.test], missing).sum())
-        consequence = f"; the accuracy of {counted(tested, 'test clip')} of {them} says nothing" if tested else ""
+        number = int(np.isin(clips["label"][parts.test], missing).sum())
+        consequence = f"; the accuracy of {counted(number, 'test clip')} of {them} says nothing" if number else ""
         found.append(
             f"{len(missing)} of {counted(len(config.classes), 'class')} of {name} "
             f"{'has' if len(missing) == 1 else 'have'} no training clip ({names}){consequence}."
