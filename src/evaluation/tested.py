@@ -30,7 +30,7 @@ from ..models.registry import count_parameters
 from ..runs.checkpoint import Checkpoint
 from ..runs.checkpoint_model import model_of
 from ..runtime.precision import Precision, choose_device, precision_of_a_run
-from ..settings.data import data_settings
+from ..settings.data import data_settings, how_to_prepare
 from ..settings.run import RunConfig
 from ..settings.splits import is_split_file
 from ..utils.errors import UserError
@@ -295,7 +295,7 @@ def _requested_config(checkpoint: Checkpoint, path: Path, request: EvalRequest) 
         own_settings = {
             key: getattr(config.data, key) for key in ("sampling", "normalize", "min_confidence", "max_gap")
         }
-        data = replace(data, **own_settings)
+        data = replace(data, **own_settings, how_to_get=data.how_to_get or how_to_prepare(request.dataset))
     if request.split and not is_split_file(request.split):
         data = replace(data, split=request.split)
     here = root_folders(request.environment)

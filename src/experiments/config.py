@@ -8,7 +8,7 @@ from typing import Any
 
 from ..data.store.format import HEADER_FILE
 from ..models.registry import family_config
-from ..settings.data import PREPARATION_KEYS, DataConfig, shared_file_problem
+from ..settings.data import PREPARATION_KEYS, DataConfig, how_to_prepare, shared_file_problem
 from ..settings.model import ModelConfig, check_complete
 from ..settings.run import RunConfig
 from ..utils.config import (
@@ -87,6 +87,7 @@ def resolve(
         named_layer("training", "default", "training configuration"),
         named_layer("distillation", "default", "distillation configuration"),
         *model_part,
+        *_preparation(dataset),
         *data_part,
         machine,
         *_beside(dataset, machine, data_part),
@@ -98,6 +99,13 @@ def resolve(
     unreadable = [*unreadable, *_preparation_problems(settings, recipe_layer, data_part)]
     families = [str(values["family"]) for values in _sections(layers, "model") if "family" in values]
     return _merged(families[-1], layers, unreadable)
+
+
+def _preparation(dataset: str) -> list[Layer]:
+    """Return how a data YAML is prepared, which it may say otherwise itself."""
+    if not dataset.endswith(YAML_ENDINGS):
+        return []
+    return [Layer(dataset, {"data": {"how_to_get": how_to_prepare(dataset)}})]
 
 
 def _beside(dataset: str, environment: Layer, chosen: Sequence[Layer]) -> list[Layer]:

@@ -1,5 +1,6 @@
 """The `data:` part of a configuration: what a data set is, how it is split, sampled and augmented."""
 
+import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
@@ -9,6 +10,7 @@ from ..utils.config import data_layer, merge, section_layer
 from ..utils.errors import UserError
 from ..utils.limits import LARGEST_SEED, Interval, Lengths, ZeroOrAtLeast
 from ..utils.names import file_name, normal_form, sharing_a_file, suggestion
+from ..utils.program import PLACEHOLDER
 from ..utils.unordered import Unordered, put_in_order
 from .intervals import IntervalsConfig
 from .splits import MOST_FOLDS
@@ -340,6 +342,11 @@ def data_settings(named: str) -> DataConfig:
     if problem := shared_file_problem(config.protocols):
         raise UserError(f"{layer.origin}: data.protocols: {problem}")
     return config
+
+
+def how_to_prepare(named: str) -> str:
+    """Return how the data set of a `--dataset` value is prepared, as a text for `how_to_get`."""
+    return f"Prepare it with:\n  {PLACEHOLDER} preprocess --dataset {shlex.quote(named)} --raw DIR"
 
 
 def shared_file_problem(protocols: Iterable[str]) -> str:

@@ -113,6 +113,18 @@ def test_without_tensorboard_its_command_is_not_printed(tiny: Callable, monkeypa
     assert "TensorBoard" not in tiny("tensorboard=true").out
 
 
+@pytest.mark.parametrize("command", ["train", "split"])
+def test_of_a_data_set_that_is_not_prepared_the_command_that_prepares_it_has_the_yaml_as_it_was_typed(
+    cli: Callable, data_yaml: Path, tmp_path: Path, command: str
+) -> None:
+    yaml = tmp_path / "my data.yaml"
+    yaml.write_text(data_yaml.read_text())
+    model = ["--model", "nano_e"] if command == "train" else []
+    result = cli(command, *model, "--dataset", yaml, "--data_root", tmp_path / "none", "--env", "local")
+    assert result.code == 2
+    assert f"python -m last preprocess --dataset '{yaml}' --raw DIR" in result.err
+
+
 def test_without_options_all_that_is_missing_is_one_message(cli: Callable) -> None:
     result = cli("train")
     assert result.code == 2

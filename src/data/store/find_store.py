@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ...settings.data import DataConfig, data_settings
+from ...settings.data import DataConfig, data_settings, how_to_prepare
 from ...skeleton import Layout
 from ...utils.config import YAML_ENDINGS
 from ...utils.errors import UserError
@@ -85,6 +85,7 @@ def store_named(named: str, config: DataConfig, folders: RootFolders, *, only_da
         inputs = [beside]
     if not only_data_root:
         inputs += folders.input_roots
+    config = config if config.how_to_get else replace(config, how_to_get=how_to_prepare(named))
     return find_store(config, folders.data_root, verify=False, input_roots=inputs)
 
 
@@ -117,7 +118,7 @@ def _not_found(config: DataConfig, names: Sequence[str], roots: Sequence[Path], 
     others = "; ".join(f"{each.name} in {each.path}" for each in found if not each.problem)
     unusable = ", ".join(str(each.path) for each in found if each.problem)
     called = program()
-    remedy = config.how_to_get.strip() or "Prepare it with:\n  {program} preprocess --dataset YAML --raw DIR"
+    remedy = config.how_to_get.strip() or how_to_prepare("YAML")
     return (
         f"There is no prepared data set {config.name!r}. Looked for {looked}, and searched the folders below "
         f"{searched}."
