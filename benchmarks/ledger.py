@@ -116,6 +116,14 @@ def _formatted(value: Any, form: str) -> str:
     return value if isinstance(value, str) else format(value, form)
 
 
+def _tested(record: Record) -> Mapping[str, int] | None:
+    """Return the test parts of a measurement with the number of tests on each; None if the record does not say them."""
+    facts, said = record.content["facts"], record.content.get("tested")
+    if said is not None or not {"dataset", "split"} <= facts.keys():
+        return said
+    return {} if facts.get("subset") == "train" else {f"{facts['dataset']}:{facts['split']}": 1}
+
+
 class Ledger:
     """What a template can use: the records by their properties.
 
@@ -155,10 +163,14 @@ class Ledger:
         ]
 
     def looks(self, dataset: str, split: str) -> Traced:
-        """Return how many recorded runs and measurements were tested on the test part of a protocol."""
-        facts = [each.content["facts"] for each in self.measurements if each.content["facts"].get("subset") != "train"]
-        parts = [(each.get("dataset"), each.get("split")) for each in [*(r.content for r in self.records), *facts]]
-        return Traced(parts.count((dataset, split)))
+        """Return how many recorded runs, evaluations and tests of measurements were on the test part of a protocol."""
+        runs = [(each.content["dataset"], each.content["split"]) for each in self.records].count((dataset, split))
+        tests = [(_tested(each) or {}).get(f"{dataset}:{split}", 0) for each in self.measurements]
+        return Traced(runs + sum(tests))
+
+    def unstated(self) -> Traced:
+        """Return how many records of measurements do not say what part they were tested on."""
+        return Traced(sum(_tested(each) is None for each in self.measurements))
 
     def measured(self, name: str) -> "Measurement":
         """Return the record of a measurement.
@@ -229,7 +241,12 @@ def rendered(template: str, records: Sequence[Record]) -> str:
     )
     ledger = Ledger(records)
     return environment.from_string(template).render(
-        runs=ledger.runs, has=ledger.has, measured=ledger.measured, looks=ledger.looks, given=given
+        runs=ledger.runs,
+        has=ledger.has,
+        measured=ledger.measured,
+        looks=ledger.looks,
+        unstated=ledger.unstated,
+        given=given,
     )
 
 

@@ -31,6 +31,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--name", metavar="TEXT", help="what the figures of that file are")
     parser.add_argument("--by", metavar="COMMAND", help="the command that measured them")
     parser.add_argument(
+        "--tested",
+        nargs="+",
+        metavar="DATASET:SPLIT[:COUNT]",
+        help="the test parts they were measured on, each with the number of tests (default: what the file says)",
+    )
+    parser.add_argument(
+        "--amend", type=Path, metavar="RECORD", help="write --tested into the record of a measurement that is there"
+    )
+    parser.add_argument(
         "--out", type=Path, metavar="DIR", help=f"folder of the records (default: {_FOLDER}, in the current folder)"
     )
     add_shared(parser, "--env", "--output_root")
@@ -42,13 +51,17 @@ def run(arguments: argparse.Namespace, paths: Sequence[Path]) -> int:
     Raises:
         UserError: a run is not finished or damaged, or a record cannot be written.
     """
-    from ..runs.records import record_of, record_of_figures, write_record
+    from ..runs.records import amended, read_record, record_of, record_of_figures, write_record
 
     folder = getattr(arguments, "out", None) or _FOLDER
     _refuse_unclear(arguments, paths)
+    tested: Sequence[str] = getattr(arguments, "tested", ())
+    if hasattr(arguments, "amend"):
+        say(f"Amended: {write_record(amended(read_record(arguments.amend), tested), arguments.amend.parent)}")
+        return 0
     figures: Path | None = getattr(arguments, "figures", None)
     if figures is not None:
-        records = [record_of_figures(figures, arguments.name, getattr(arguments, "by", ""))]
+        records = [record_of_figures(figures, arguments.name, getattr(arguments, "by", ""), tested)]
         results = [counted(len(records[0].content["figures"]), "figure")]
     else:
         records = [record_of(path) for path in paths]
@@ -63,8 +76,19 @@ def run(arguments: argparse.Namespace, paths: Sequence[Path]) -> int:
 
 def _refuse_unclear(arguments: argparse.Namespace, paths: Sequence[Path]) -> None:
     """Refuse a command that names neither runs nor figures, or both, or figures without their name."""
+    if hasattr(arguments, "amend"):
+        if (
+            paths
+            or not hasattr(arguments, "tested")
+            or any(hasattr(arguments, key) for key in ("figures", "name", "by"))
+        ):
+            raise UserError("--amend RECORD goes with --tested alone: figures are never changed.")
+        return
     has_figures, name = hasattr(arguments, "figures"), getattr(arguments, "name", "")
     if has_figures == bool(paths):
         raise UserError("Name the runs to record, or a file of figures with --figures: one of the two.")
-    if has_figures != bool(name) or (hasattr(arguments, "by") and not has_figures):
-        raise UserError("--name says what the figures of --figures are; --by is the command that measured them.")
+    if has_figures != bool(name) or (not has_figures and (hasattr(arguments, "by") or hasattr(arguments, "tested"))):
+        raise UserError(
+            "--name says what the figures of --figures are; --by is the command that measured them, and --tested names "
+            "the test parts."
+        )

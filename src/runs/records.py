@@ -46,6 +46,7 @@ _OF_SUMMARY = (
 _OF_TEACHER = ("model", "parameters", "dataset", "split", "seed", "fingerprint", "top1")
 _FACTS = ("model", "dataset", "split", "subset", "seed", "epoch", "weights", "statistics", "parameters", "date")
 _MOST_FIGURES = 2000
+_TESTED = re.compile(r"([^\s:]+:[^\s:]+)(?::([1-9]\d{0,3}))?")
 TRAINING, MEASUREMENT = "training", "measurement"
 _NEEDED = ("machine", "command", "training_clips")  # runs of earlier versions lack them
 
@@ -128,7 +129,7 @@ def record_of(path: Path) -> Record:
     return Record(_file_name(content), {**content, "checksum": _checksum(content)})
 
 
-def record_of_figures(path: Path, name: str, command: str = "") -> Record:
+def record_of_figures(path: Path, name: str, command: str = "", tested: Sequence[str] = ()) -> Record:
     """Return a record of the figures in a JSON file that a command wrote, such as `metrics.json` of `evaluate`.
 
     Only numbers are taken, with the keys under which they are, and what `facts` says of model and data. Machine and
@@ -138,9 +139,11 @@ def record_of_figures(path: Path, name: str, command: str = "") -> Record:
         path: the file.
         name: what was measured, in a few words; documents ask for the record by it.
         command: the command that measured it.
+        tested: the test parts that the figures were measured on, if `facts` does not say it, or says less: each as
+            `DATASET:SPLIT`, or `DATASET:SPLIT:COUNT` if there were several tests.
 
     Raises:
-        UserError: the file cannot be read, or has no figures, or too many of them.
+        UserError: the file cannot be read, or has no figures, or too many of them, or a test part is not written so.
     """
     values = read_json(path)
     facts = values.get("facts")
@@ -157,6 +160,7 @@ def record_of_figures(path: Path, name: str, command: str = "") -> Record:
         "kind": MEASUREMENT,
         "name": name,
         "facts": {key: str(known[key]) for key in _FACTS if key in known},
+        **_tested(tested),
         "command": command,
         "commit": git_commit(),
         "machine": machine_facts(),
@@ -166,6 +170,32 @@ def record_of_figures(path: Path, name: str, command: str = "") -> Record:
     }
     digest = hashlib.sha256(json.dumps([name, figures], sort_keys=True).encode()).hexdigest()[:8]
     return Record(f"{_slug(name)}-{digest}", {**content, "checksum": _checksum(content)})
+
+
+def amended(record: Record, tested: Sequence[str]) -> Record:
+    """Return the record of a measurement with other test parts, and with the checksum of that; its figures stay.
+
+    Raises:
+        UserError: the record is of a run, which says itself what it was tested on, or a test part is not `A:B:COUNT`.
+    """
+    if record.content["kind"] != MEASUREMENT:
+        raise UserError(f"{record.name} is the record of a run, which says itself what it was tested on.")
+    content = {key: value for key, value in record.content.items() if key not in ("tested", "checksum")} | _tested(
+        tested
+    )
+    return Record(record.name, {**content, "checksum": _checksum(content)})
+
+
+def _tested(parts: Sequence[str]) -> dict[str, dict[str, int]]:
+    """Return the key of a record for test parts, with the number of tests on each; empty if none is given."""
+    found: dict[str, int] = {}
+    for text in parts:
+        match = _TESTED.fullmatch(text)
+        if match is None or match[1] in found:
+            what = "is given twice" if match else "is not DATASET:SPLIT or DATASET:SPLIT:COUNT, such as nw_ucla:xview:6"
+            raise UserError(f"--tested {text} {what}.")
+        found[match[1]] = int(match[2] or 1)
+    return {"tested": found} if found else {}
 
 
 def _numbers(values: Any, prefix: str = "") -> Iterator[tuple[str, float | int]]:

@@ -82,6 +82,15 @@ def test_a_template_takes_figures_from_the_records_of_a_configuration(expression
     assert list(untraced(made(expression))) == []
 
 
+def test_tests_of_measurements_count_and_records_that_name_no_part_are_counted_apart() -> None:
+    silent = Record("silent", {**ROBUSTNESS, "name": "sweep", "facts": {}})
+    screened = Record("screened", {**silent.content, "tested": {"tiny:xsub": 6, "tiny:xview": 1}})
+    trained = Record("trained", {**ROBUSTNESS, "facts": {**ROBUSTNESS["facts"], "subset": "train"}})
+    template = "{{ looks('tiny', 'xsub') }}, {{ looks('tiny', 'xview') }}, {{ unstated() }}"
+    assert without_marks(rendered(template, RECORDS)) == "3, 0, 0"
+    assert without_marks(rendered(template, [*RECORDS, silent, screened, trained])) == "9, 1, 1"
+
+
 def test_what_comes_from_records_is_traced_and_what_is_typed_is_not() -> None:
     template = "{% set found = runs('nano_e', 'tiny', 'xsub') %}\nWe reach {{ found.spread('top1') }}, others 96.5.\n"
     assert list(untraced(rendered(template, RECORDS))) == [(1, "96.5.")]

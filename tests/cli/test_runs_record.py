@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from last.runs.folder import RunFolder
+from last.runs.records import read_record
 
 
 def test_named_runs_are_recorded(
@@ -62,6 +63,10 @@ def test_the_figures_of_a_measurement_are_recorded_with_their_name_and_command(c
         ((), "Name the runs to record, or a file of figures with --figures: one of the two."),
         (("--figures", "metrics.json"), "--name says what the figures of --figures are"),
         (("--name", "robustness"), "Name the runs to record"),
+        (("--figures", "metrics.json", "--name", "x", "--tested", "xview"), "Cannot read metrics.json"),
+        (("run", "--tested", "tiny:xsub"), "is no run under"),
+        (("--amend", "x.json"), "--amend RECORD goes with --tested alone"),
+        (("--amend", "x.json", "--tested", "a:b", "--name", "x"), "--amend RECORD goes with --tested alone"),
         (("--figures", "metrics.json", "--name", "x"), "Cannot read metrics.json"),
     ],
 )
@@ -71,3 +76,22 @@ def test_unclear_commands_are_refused(
     monkeypatch.chdir(tmp_path)
     result = cli("runs", "record", *arguments, "--output_root", tmp_path)
     assert (result.code, message in result.err) == (2, True)
+
+
+def test_what_a_measurement_was_tested_on_is_recorded_and_can_be_amended_without_its_figures(
+    cli: Callable, tmp_path: Path
+) -> None:
+    (tmp_path / "metrics.json").write_text('{"top1": 71.25}')
+    given = ("--figures", tmp_path / "metrics.json", "--name", "sum", "--out", tmp_path / "out")
+    assert cli("runs", "record", *given, "--tested", "tiny:xsub:6", "tiny:xview").code == 0
+    (path,) = (tmp_path / "out").glob("*.json")
+    before = read_record(path).content
+    assert before["tested"] == {"tiny:xsub": 6, "tiny:xview": 1}
+    assert cli("runs", "record", "--amend", path, "--tested", "tiny:xsub:2").code == 0
+    after = read_record(path).content
+    assert after["tested"] == {"tiny:xsub": 2} and after["checksum"] != before["checksum"]
+    assert {**before, "tested": 0, "checksum": 0} == {**after, "tested": 0, "checksum": 0}
+    for wrong in (("xsub",), ("tiny:xsub:0",), ("tiny:xsub:many",), ("tiny:xsub", "tiny:xsub:2"), ("a:b:1:2",)):
+        refused = cli("runs", "record", "--amend", path, "--tested", *wrong)
+        assert refused.code == 2 and f"--tested {wrong[-1]} is" in refused.err
+    assert read_record(path).content == after
