@@ -12,6 +12,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +26,16 @@ RECORDS, TEMPLATE = ROOT / "results", "results.md.j2"
 RESULTS, DISTILLATION = ROOT / "docs" / "results.md", ROOT / "docs" / "distillation.md"
 _OPEN, _CLOSE = "\ue000", "\ue001"  # of the private use area: no document has them
 _TRACED = re.compile(f"{_OPEN}[^{_CLOSE}]*{_CLOSE}")
-_CODE_OR_LINK = re.compile(r"`[^`]*`|\]\([^)]*\)|<!--.*?-->")
+_CODE = re.compile(r"`[^`]*`")
+_LINK_OR_COMMENT = re.compile(r"\]\([^)]*\)|<!--.*?-->")
 _HEADING = re.compile(r"(#+) ")
 _FENCE = re.compile(r" *```")
-_BY_HAND = re.compile(r"\*Not traced: measured by hand on \d{4}-\d{2}-\d{2}\b")
+_BY_HAND = re.compile(r"\*Not traced: measured by hand on (\d{4}-\d{2}-\d{2})\b")
 _SETTINGS = "<!-- Not measured: "
 # Digits that do not belong to a name, such as top-1, F1 or NTU60.
-_FIGURE = re.compile(r"(?<![\w.,])(?<![A-Za-z]-)\d[\d.,:]*")
+_FIGURE = re.compile(r"(?<![\w.,])(?<![A-Za-z]-)\d[\d.,:]*|(?<=[A-Za-z]-)\d+\.\d[\d.,:]*")
+# What an accuracy can be: 50 to 100 with decimals. Settings are seldom so, and other shares are written with %.
+_ACCURACY = re.compile(r"(?<![\w.,-])(?:[5-9]\d\.\d+|100\.0+)(?![\w.])")
 _LIKE_A_RESULT = re.compile(r"±|(?<![\w.,])\d[\d.,]* ?%|(?<![\w.,])\d{1,3}\.\d{2}(?!\d|\.\d)")
 
 
@@ -209,14 +213,22 @@ class Measurement:
         return Traced(_value(self.record, key))
 
 
-def given(value: object) -> Traced:
-    """Return a number that was not measured, such as one of a protocol.
+def given(value: object, source: str = "") -> Traced:
+    """Return a number that was not measured by us, such as one of a protocol.
+
+    Args:
+        value: the number, or a text with numbers.
+        source: who published it, if it could be an accuracy.
 
     Raises:
-        ValueError: it looks like a result, which is to be taken from a record.
+        ValueError: it looks like a result, which is to be taken from a record, or could be one and has no source.
     """
-    if _LIKE_A_RESULT.search(str(value)):
-        raise ValueError(f"given({value!r}) looks like a result: take it from a record, or mark its section.")
+    text = str(value)
+    if _LIKE_A_RESULT.search(text) or (_ACCURACY.search(text) and not source.strip()):
+        raise ValueError(
+            f"given({value!r}) looks like a result: take it from a record, mark its section, or name the source of an "
+            "accuracy of others, as the second argument."
+        )
     return Traced(value)
 
 
@@ -258,29 +270,43 @@ def without_marks(text: str) -> str:
 def untraced(text: str) -> Iterator[tuple[int, str]]:
     """Yield the number of each line and the first figure in it that comes from no record and is not marked.
 
-    A section in which a line begins with `*Not traced: measured by hand on DATE` is marked from there to its end, with
-    its subsections. Where a comment says `Not measured:`, numbers are settings and sources up to the next heading; only
-    what looks like a result (±, %, two decimals) is reported there. Code and the targets of links are never figures.
+    A section that begins with `*Not traced: measured by hand on DATE`, of a day that has been, is marked with its
+    subsections. One that begins with a comment which says `Not measured:` has settings and sources up to the next
+    heading; only what looks like a result (±, %, two decimals) is reported there. In code only a number that could be
+    an accuracy is: a code span of nothing else, and any in a fenced block. The targets of links are never figures.
     """
-    level, by_hand, settings, in_code = 0, 0, False, False
+    level, by_hand, settings, in_code, begins = 0, 0, False, False, True
     for number, line in enumerate(text.splitlines(), start=1):
-        if _FENCE.match(line):
-            in_code = not in_code
-        elif in_code:
-            continue
-        elif heading := _HEADING.match(line):
+        fence = _FENCE.match(line) is not None
+        in_code = in_code != fence
+        if not in_code and (heading := _HEADING.match(line)):
             level = len(heading[1])
             by_hand = by_hand if by_hand and level > by_hand else 0
-            settings = False
-        elif _BY_HAND.match(line):
+            settings, begins = False, True
+        elif begins and _is_marked_by_hand(line):
             by_hand = by_hand or max(level, 2)  # a mark below the title does not cover the whole document
-        elif line.startswith(_SETTINGS):
+        elif begins and line.startswith(_SETTINGS):
             settings = True
-        if in_code or by_hand:
-            continue
-        figure = (_LIKE_A_RESULT if settings else _FIGURE).search(_CODE_OR_LINK.sub("", _TRACED.sub("", line)))
+        elif line.strip():
+            begins = False
+        pattern = _ACCURACY if in_code else _LIKE_A_RESULT if settings else _FIGURE
+        figure = None if by_hand or fence else pattern.search(line if in_code else _prose(line))
         if figure:
             yield number, figure[0]
+
+
+def _is_marked_by_hand(line: str) -> bool:
+    """Tell whether a line says that figures were measured by hand, on a day that has been."""
+    try:
+        return (mark := _BY_HAND.match(line)) is not None and date.fromisoformat(mark[1]) <= date.today()
+    except ValueError:  # there is no such day
+        return False
+
+
+def _prose(line: str) -> str:
+    """Return what is searched in a line: no traced text, no link, and code only if it is a number like an accuracy."""
+    text = _LINK_OR_COMMENT.sub("", _TRACED.sub("", line))
+    return _CODE.sub(lambda code: code[0][1:-1] if _ACCURACY.fullmatch(code[0][1:-1].strip(" %*")) else "", text)
 
 
 def problems(documents: Mapping[Path, str], made: str) -> list[str]:

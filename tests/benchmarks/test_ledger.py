@@ -101,10 +101,17 @@ def test_a_number_that_a_template_writes_itself_is_not_traced(literal: str) -> N
     assert len(list(untraced(rendered(literal, RECORDS)))) == 1
 
 
-@pytest.mark.parametrize("value", ["93.32", "93 %", "93.3 ± 0.4", "5%"])
-def test_a_result_cannot_be_declared_as_given(value: str) -> None:
+@pytest.mark.parametrize("value", ["93.32", "93 %", "93.3 ± 0.4", "5%", "95.6", 95.6, "about 50.0", "100.0"])
+def test_a_result_cannot_be_declared_as_given(value: object) -> None:
     with pytest.raises(ValueError, match="looks like a result"):
         given(value)
+
+
+def test_an_accuracy_of_others_is_given_with_its_source_and_other_numbers_without() -> None:
+    assert given("96.1", "SkelFormer") == "96.1"
+    assert [given(each) for each in (95, 0.4, "4.9M", "100", "2 of 49.5")] == ["95", "0.4", "4.9M", "100", "2 of 49.5"]
+    with pytest.raises(ValueError, match="looks like a result"):
+        given("96.1", " ")
 
 
 @pytest.mark.parametrize(
@@ -146,6 +153,9 @@ def test_two_records_of_one_seed_are_an_error() -> None:
         "## Results of 2026",
         "(±0.4)",
         "view 3",
+        "`96.14`",
+        "`96.1 %`",
+        "by top-2.5",
     ],
 )
 def test_a_bare_figure_in_an_unmarked_section_is_reported(line: str) -> None:
@@ -157,7 +167,8 @@ def test_a_bare_figure_in_an_unmarked_section_is_reported(line: str) -> None:
     [
         "top-1, F1, NTU60, SHA-256, COCO17 and `nano_e` with `--epochs 70`",
         "[results](results.md#2026-11-23) <!-- 93.32 -->",
-        "```\n93.32\n```",
+        "```\n--set learning_rate=0.05 --epochs 70 # torch 2.13.0, 300 MB, 12.5 s\n```",
+        "`0.541`, `a=93.3`",
         "no figure",
     ],
 )
@@ -179,8 +190,29 @@ def test_a_mark_under_the_title_does_not_cover_the_document() -> None:
     assert [figure for _, figure in untraced(f"# T\n\n{BY_HAND}\n\n92.1\n\n## A\n\n92.2\n")] == ["92.2"]
 
 
-@pytest.mark.parametrize("mark", ["*Not traced: measured by hand.*", "Not traced: measured by hand on 2026-11-23."])
-def test_a_mark_needs_its_day_and_its_form(mark: str) -> None:
+@pytest.mark.parametrize("mark", ["", SETTINGS])
+def test_a_number_like_an_accuracy_is_reported_in_a_code_block(mark: str) -> None:
+    text = f"## A\n\n{mark}\n\n```\ntop-1 93.32 of 70 epochs\n```\n\n## B\n"
+    assert [figure for _, figure in untraced(text)] == ["93.32"]
+
+
+@pytest.mark.parametrize("mark", [BY_HAND, SETTINGS])
+def test_a_mark_counts_only_where_its_section_begins(mark: str) -> None:
+    found = [figure for _, figure in untraced(f"## A\n\nWords.\n\n{mark}\n\n96.1\n")]
+    assert "96.1" in found
+    assert "96.1" not in [figure for _, figure in untraced(f"## A\n\n{mark}\n\nWords.\n\n96.1\n")]
+
+
+@pytest.mark.parametrize(
+    "mark",
+    [
+        "*Not traced: measured by hand.*",
+        "Not traced: measured by hand on 2026-11-23.",
+        "*Not traced: measured by hand on 2099-99-99*",
+        "*Not traced: measured by hand on 2999-01-01*",
+    ],
+)
+def test_a_mark_needs_its_form_and_a_day_that_has_been(mark: str) -> None:
     assert "92.1" in [figure for _, figure in untraced(f"## A\n\n{mark}\n\n92.1\n")]
 
 
