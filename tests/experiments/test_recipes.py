@@ -7,7 +7,7 @@ import pytest
 
 from last.experiments.config import resolve
 from last.training.schedule import scaled
-from last.utils.config import config_folder, config_names
+from last.utils.config import MODEL_FILES, config_folder, config_names
 
 README = Path(__file__).parents[2] / "README.md"
 RECIPES = [name for name in config_names("training") if name not in ("default", "h200")]  # which name their data set
@@ -60,3 +60,23 @@ def test_recipes_for_two_people_turn_about_the_vertical_and_exchange_the_bodies(
 @pytest.mark.parametrize("name", ["ntu60", "ntu120", "sbu"])
 def test_a_recipe_that_was_not_measured_says_so(name: str) -> None:
     assert "not yet measured" in (config_folder() / "training" / f"{name}.yaml").read_text()
+
+
+@pytest.mark.parametrize("name", ["ntu60", "ntu120", "nw_ucla", "sbu"])
+def test_a_recipe_of_a_data_set_names_its_hardware_its_time_and_a_longer_one(name: str) -> None:
+    text = " ".join((config_folder() / "training" / f"{name}.yaml").read_text().replace("#", "").split())
+    assert "Hardware: one " in text
+    assert "A longer one: " in text
+    assert re.search(r"Expected time|takes \d+ to \d+ minutes", text)
+
+
+def test_the_document_of_training_has_a_time_for_every_size_with_every_recipe_of_a_data_set() -> None:
+    lines = (README.parent / "docs" / "training.md").read_text(encoding="utf-8").splitlines()
+    (header,) = [line for line in lines if line.startswith("| `SIZE` |")]
+    assert re.findall(r"--config (\w+)", header) == ["nw_ucla", "sbu", "ntu60", "h200"]
+    for size in MODEL_FILES:
+        (row,) = [line for line in lines if line.startswith(f"| `{size}` |")]
+        cells = row.strip("|").split("|")[1:]
+        assert len(cells) == 4
+        for cell in cells:
+            assert "not yet measured" in cell or re.search(r"\d+ (minutes|s)\b.*\(|\[\d.*\]\(", cell)
