@@ -1,5 +1,8 @@
 """Which parameters weight decay touches."""
 
+import re
+from pathlib import Path
+
 from torch import nn
 
 import last
@@ -16,6 +19,10 @@ class Adaptive(nn.Module):
         self.alpha = nn.Parameter(nn.Linear(3, 3).weight.detach())
         self.linear = nn.Linear(3, 3)
         self.norm = nn.BatchNorm1d(3)
+
+
+def text(path: str) -> str:
+    return (Path(__file__).parents[2] / path).read_text(encoding="utf-8")
 
 
 def names_by_decay(model: nn.Module) -> dict[float, set[str]]:
@@ -39,6 +46,18 @@ def test_every_parameter_of_a_student_is_in_exactly_one_group() -> None:
     assert groups[0.0004] | groups[0.0] == {name for name, _ in model.named_parameters()}
     assert not groups[0.0004] & groups[0.0]
     assert all(name.endswith("weight") and "norm" not in name for name in groups[0.0004])
+
+
+def test_the_documents_name_every_parameter_that_does_not_decay() -> None:
+    switches = {"graph_subsets": ["mirror"], "learned_adjacency": True, "joint_embedding": True}
+    models = last.create_model("nano_e", **switches), last.create_model("base")
+    free = {name.split(".")[-1] for model in models for name in names_by_decay(model)[0.0]} - {"weight", "bias"}
+    assert {"alpha", "alpha_added", "joint_embedding"} <= free
+    (comment,) = re.findall(r"^weight_decay: [^\n]*\n +#[^\n]*", text("configs/training/default.yaml"), re.MULTILINE)
+    (row,) = [line for line in text("docs/training.md").splitlines() if line.startswith("| `weight_decay` |")]
+    for name in sorted({*free, "A_learned"}):
+        assert re.search(rf"\b{name}\b", comment)
+        assert f"`{name}`" in row
 
 
 def test_optimizer_is_nesterov_sgd_with_the_owners_values() -> None:
