@@ -54,7 +54,7 @@ def _of_sampling(sampling: SamplingConfig) -> dict[str, str]:
 
 def _of_clips(data: DataConfig, bodies: int) -> dict[str, str]:
     """Return the settings of augmentation that clips with so many bodies, or in the plane, cannot show."""
-    unused = {}
+    unused: dict[str, str] = {}
     if bodies == 1:
         unused |= _augment_keys(_changed(data.augment, _OF_TWO_BODIES), "with clips of one body")
     turns = _changed(data.augment, ("rotation_degrees",))
@@ -65,7 +65,7 @@ def _of_clips(data: DataConfig, bodies: int) -> dict[str, str]:
 
 def _of_deciding_settings(augment: AugmentConfig) -> dict[str, str]:
     """Return the settings of augmentation that others switch off."""
-    unused = {}
+    unused: dict[str, str] = {}
     for name, deciding in (("mix_share", _SHARED), ("drop_probability", _DROPS)):
         if not any(getattr(augment, each) for each in deciding):
             unused |= _augment_keys(_changed(augment, (name,)), f"without {', '.join(deciding[:-1])} or {deciding[-1]}")
@@ -86,7 +86,7 @@ def _of_unknown_students(config: RunConfig) -> dict[str, str]:
     if not config.distillation.learns_from_others or not config.distillation.has_effect("alpha_of"):
         return {}
     known = [*model_files(), config.model.name]
-    unused = {}
+    unused: dict[str, str] = {}
     for name in config.distillation.alpha_of:
         if name not in known:
             near = suggestion(name, known).strip()
