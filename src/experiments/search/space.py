@@ -15,8 +15,7 @@ from ...utils.yaml_text import decimal
 
 _RANGE = re.compile(r"(.+?)\.\.(.+?)(?::(log|linear))?")
 _WIDE = 10  # a range of positive numbers whose ends differ by this factor is drawn evenly by ratio
-_DIGITS = 3  # of drawn numbers, so that they are easy to repeat
-_DIGITS_OF_A_FLOAT = 15  # that a text keeps
+_DIGITS = 3  # of drawn numbers and of their places within a range, so that they are easy to repeat
 _DRAWN_AT_ONCE = 16
 _FORM = "--search learning_rate=0.05..0.8, or a list of values: --search batch_size=16,32,64"
 
@@ -54,15 +53,13 @@ class SearchedSetting:
             found = low + position * (high - low)
         if self.whole:
             return str(int(min(max(round(found), self.low), self.high)))
-        rounded = float(f"{found:.{self._digits(found)}g}")
-        return f"{min(max(rounded, self.low), self.high):.{_DIGITS_OF_A_FLOAT}g}"
+        return _text(min(max(self._rounded(found), self.low), self.high))
 
-    def _digits(self, value: float) -> int:
-        """Return to how many significant digits a drawn value is rounded: a narrow range has at least 100 values."""
-        if value == 0:
-            return _DIGITS
-        beyond_the_width = math.floor(math.log10(abs(value))) - math.floor(math.log10(self.high - self.low))
-        return min(_DIGITS + max(beyond_the_width, 0), _DIGITS_OF_A_FLOAT)
+    def _rounded(self, value: float) -> float:
+        """Return a value with few digits: as many as give it three of its own, and three of its place in the range."""
+        width = self.high - self.low
+        finer = _magnitude(value) - _magnitude(width) if abs(value) > width else 0
+        return float(f"{value:.{_DIGITS + finer}g}")
 
     @property
     def count(self) -> float:
@@ -73,7 +70,7 @@ class SearchedSetting:
         """Return a description, such as `learning_rate: 0.05 to 0.8 by ratio`."""
         if self.values:
             return f"{self.key}: {', '.join(self.values)}"
-        return f"{self.key}: {self.low:g} to {self.high:g}{' by ratio' if self.logarithmic else ''}"
+        return f"{self.key}: {_text(self.low)} to {_text(self.high)}{' by ratio' if self.logarithmic else ''}"
 
 
 def split_setting(text: str) -> tuple[str, str]:
@@ -132,9 +129,18 @@ def range_ends(key: str, text: str) -> tuple[float, float]:
         raise UserError(f"{_written(key, text)}: the ends of a range should be numbers, such as {_FORM}.")
     low, high = (float(end) for end in ends)
     if low >= high:
-        why = "is empty" if low == high else f"is reversed: write {ends[1]:g}..{ends[0]:g}"
+        why = "is empty" if low == high else f"is reversed: write {_text(high)}..{_text(low)}"
         raise UserError(f"{_written(key, text)}: the range {why}.")
     return low, high
+
+
+def _text(number: float) -> str:
+    return f"{number:.15g}"
+
+
+def _magnitude(number: float) -> int:
+    """Return the power of ten of the first digit of a number other than 0."""
+    return math.floor(math.log10(abs(number)))
 
 
 def _written(key: str, text: str) -> str:

@@ -35,13 +35,30 @@ def test_a_wide_range_of_positive_numbers_is_drawn_by_ratio() -> None:
     assert float(setting("learning_rate=0.001..0.1:linear").value_at(0.5)) == pytest.approx(0.0505)
 
 
-@pytest.mark.parametrize("ends", ["0.999..0.9999", "0.99..0.9999", "100.5..100.6", "-100.6..-100.5", "0.05..0.06"])
-def test_a_narrow_range_is_drawn_evenly_too(ends: str) -> None:
-    searched = setting(f"ema.decay={ends}")
-    found = [float(each) for each in values(searched)]
-    even = [searched.low + (number + 0.5) / 200 * (searched.high - searched.low) for number in range(200)]
-    assert found == pytest.approx(even, abs=0.006 * (searched.high - searched.low))
-    assert all(len(each.strip("-")) <= 9 for each in values(searched)), "values are easy to repeat"
+@pytest.mark.parametrize(
+    ("text", "between"),
+    [
+        ("ema.decay=0.999..0.9999", (0.9994, 0.9996)),
+        ("ema.decay=0.99..0.9999", (0.999, 0.9999)),
+        ("ema.decay=0.99..0.9999:log", (0.999, 0.9999)),
+        ("learning_rate=1000.1..1000.2", (1000.15, 1000.16)),
+    ],
+)
+def test_a_narrow_range_far_from_zero_is_drawn_as_evenly_as_any_other(text: str, between: tuple[float, float]) -> None:
+    searched = setting(text)
+    found = values(searched, 1000)
+    expected = (between[1] - between[0]) / (searched.high - searched.low)
+    assert sum(between[0] <= float(each) < between[1] for each in found) / 1000 == pytest.approx(expected, abs=0.01)
+    assert len(set(found)) >= 90
+
+
+def test_drawn_numbers_are_short_and_the_ends_as_they_were_given() -> None:
+    assert setting("learning_rate=0.05..0.8:linear").value_at(0.65432) == "0.541"
+    assert setting("ema.decay=0.99..0.9999").value_at(0.5432) == "0.99538"
+    assert max(map(len, values(setting("learning_rate=0.001..0.1"), 1000))) <= len("0.00123")
+    precise = setting("ema.decay=0.123456789..0.1234568")
+    assert (precise.value_at(0), precise.value_at(1)) == ("0.123456789", "0.1234568")
+    assert precise.text() == "ema.decay: 0.123456789 to 0.1234568"
 
 
 def test_whole_numbers_stay_whole_and_each_is_drawn_equally_often() -> None:
