@@ -228,12 +228,10 @@ def distillation(
     method = config.distillation.method
     unseen = unseen_clips(config, teachers, data) if config.distillation.unseen_only else None
     refuse_mixing(config.distillation, config.data.augment)
+    refuse_unlabelled(config.distillation)
     live = LiveTeachers(teachers, method, run_context.device)
     if config.compile:
         live.compile(bool(config.hardware.cuda_graphs))
-    module = find_method(method)
-    if module is not None and module.USES_LABELS and config.distillation.unlabelled:
-        raise UserError(f"distillation.unlabelled needs a method without labels, and {method} uses them.")
     if compared(method) == MAPS:
         own = forward_details(model, config.input_frames, torch.device("cpu")).activation_maps
         theirs = [torch.empty(1, *shape) for shape in live.clip_shapes.maps]
@@ -277,6 +275,17 @@ def refuse_mixing(how: DistillationConfig, augment: AugmentConfig) -> None:
             f"distillation.method: {how.method} needs one label for each clip, and mixed clips have two. "
             f"{remedy}, or use distillation.method=kl."
         )
+
+
+def refuse_unlabelled(how: DistillationConfig) -> None:
+    """Refuse clips without a label for a method that uses labels.
+
+    Raises:
+        UserError: both are chosen.
+    """
+    module = find_method(how.method)
+    if module is not None and module.USES_LABELS and how.unlabelled:
+        raise UserError(f"distillation.unlabelled needs a method without labels, and {how.method} uses them.")
 
 
 def course(start: float, end: float) -> str:

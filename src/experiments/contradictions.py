@@ -4,8 +4,8 @@ Each contradiction is refused where a run meets it too. Commands that train seve
 first: otherwise the last of them would be refused after hours of training.
 """
 
-from ..data.loading.run_data import annealing_of, refuse_class_sampling
-from ..distillation.task import refuse_mixing
+from ..data.loading.run_data import annealing_of, refuse_class_settings
+from ..distillation.task import refuse_mixing, refuse_unlabelled
 from ..settings.run import RunConfig
 from ..training.whole_step import refuse_contradictions
 from ..utils.errors import UserError
@@ -24,9 +24,10 @@ def refuse_contradictory(title: str, config: RunConfig, processes: int = 1) -> N
     """
     try:
         annealing_of(config)
-        refuse_class_sampling(config)
+        refuse_class_settings(config)
         if config.distillation.teachers:
             refuse_mixing(config.distillation, config.data.augment)
+            refuse_unlabelled(config.distillation)
         if config.hardware.whole_step_graph:
             refuse_contradictions(config, processes)
     except UserError as error:

@@ -10,7 +10,7 @@ from last.utils.errors import UserError
 
 MakeConfig = Callable[..., RunConfig]
 TAUGHT, CACHED = "distillation.teachers=[T]", ("distillation.fixed_augmentations=4", "distillation.cached=true")
-UNLABELLED = "distillation.unlabelled=true"
+UNLABELLED = ("label_fraction=0.5", "distillation.unlabelled=true")
 MIXED, DKD = "data.augment.mix_add=0.3", "distillation.method=dkd"
 
 
@@ -21,10 +21,7 @@ MIXED, DKD = "data.augment.mix_add=0.3", "distillation.method=dkd"
         ((TAUGHT, *CACHED, "data.augment.anneal=0.3"), r"data\.augment\.anneal: 0\.3"),
         ((TAUGHT, DKD, MIXED), "distillation.method: dkd needs one label for each clip"),
         (("class_sampling=balanced", "class_weights=balanced"), "class_sampling: balanced and class_weights: balanced"),
-        (
-            (TAUGHT, UNLABELLED, "label_fraction=0.5", "class_sampling=balanced"),
-            "class_sampling: balanced needs",
-        ),
+        ((TAUGHT, *UNLABELLED, "class_sampling=square_root"), "class_sampling: square_root needs the class of every"),
         ((TAUGHT, "hardware.whole_step_graph=true"), "hardware.whole_step_graph cannot be used with teachers"),
     ],
 )
@@ -43,7 +40,9 @@ def test_a_contradiction_is_refused_with_the_title_of_the_run(
         (TAUGHT, MIXED),
         (TAUGHT, *CACHED),
         ("class_sampling=balanced",),
-        (TAUGHT, UNLABELLED, "class_sampling=balanced"),  # of all labels
+        ("class_weights=balanced",),
+        ("class_sampling=balanced", "label_fraction=0.5"),
+        (TAUGHT, *UNLABELLED),
         (DKD, MIXED),  # of a student without teachers
         ("hardware.whole_step_graph=true",),
     ],

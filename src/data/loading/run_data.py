@@ -150,14 +150,14 @@ def _class_draws(config: RunConfig, store: Store, clips: NDArray[np.int64]) -> l
     Raises:
         UserError: other settings contradict this.
     """
-    refuse_class_sampling(config)
+    refuse_class_settings(config)
     sampling = config.class_sampling
     if sampling == "natural":
         return None
     return class_draws(store.clips["label"][clips], clips, sampling, len(clips) * config.repeats_per_epoch)
 
 
-def refuse_class_sampling(config: RunConfig) -> None:
+def refuse_class_settings(config: RunConfig) -> None:
     """Refuse to draw clips by their classes beside settings that contradict this.
 
     Raises:

@@ -156,7 +156,8 @@ def plan_search(spec: SweepSpec, searched: Sequence[str], budget_hours: float) -
         budget_hours: how long it may take.
 
     Raises:
-        UserError: a key or value is impossible, or set elsewhere too, or nothing but the number of epochs is searched.
+        UserError: a key or value is impossible, or set elsewhere too, the recipe's own settings contradict each other,
+            or nothing but the number of epochs is searched.
     """
     refuse_impossible_seeds("--seeds", spec.seeds)
     texts = _by_key(searched, spec)
@@ -168,8 +169,8 @@ def plan_search(spec: SweepSpec, searched: Sequence[str], budget_hours: float) -
         )
     spec = replace(spec, flags={**spec.flags, _EPOCHS: lengths[-1]}) if lengths else spec
     parts = configs_on_parts(spec, [], "")
-    _refuse_contradictory(parts, "the recipe")
     refuse_unused_distillation(_decided(texts), parts.values(), "--search")
+    _refuse_contradictory(parts)
     first = next(iter(parts.values()))
     warn_of_loader_processes(spec, first.hardware.num_workers)
     lengths = lengths or ladder(first.epochs)
@@ -237,16 +238,16 @@ def _by_key(searched: Sequence[str], spec: SweepSpec) -> dict[str, str]:
     return texts
 
 
-def _refuse_contradictory(parts: Mapping[str, RunConfig], source: str) -> None:
-    for part, config in parts.items():
-        refuse_contradictory(f"{source} on {part}", config)
-
-
 def _decided(keys: Collection[str]) -> Collection[str]:
     """Return the searched keys without those of distillation whose effect depends on other searched ones."""
     if any(f"distillation.{name}" in keys for name in CHOICES):
         return []
     return [key for key in keys if key.removeprefix("distillation.") in DECIDING] or keys
+
+
+def _refuse_contradictory(parts: Mapping[str, RunConfig], title: str = "the recipe's own settings") -> None:
+    for part, config in parts.items():
+        refuse_contradictory(f"{title} on {part}", config)
 
 
 def _lengths(text: str) -> list[int]:

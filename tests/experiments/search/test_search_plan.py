@@ -54,15 +54,25 @@ def test_combinations_that_contradict_or_repeat_are_left_out(search_plan: MakeSe
     found = [tuple(each.values.values()) for each in search.candidates.first(10)]
     assert sorted(found) == [("0.5", "0.6"), ("0.9", "1.0")], "0.5 to 1.0 is the recipe, and 0.9 exceeds 0.6"
     assert search.candidates.most == 2
-    search = search_plan("class_weights=none,balanced", "class_sampling=natural,balanced")
+
+
+BALANCED = ("class_weights=none,balanced", "class_sampling=natural,balanced")
+
+
+def test_candidates_that_a_run_would_refuse_are_left_out(search_plan: MakeSearch) -> None:
+    search = search_plan(*BALANCED)
     found = [tuple(each.values.values()) for each in search.candidates.first(10)]
-    assert sorted(found) == [("balanced", "natural"), ("none", "balanced")], "a run refuses both, as contradicting"
+    assert sorted(found) == [("balanced", "natural"), ("none", "balanced")]
 
 
-def test_a_recipe_that_contradicts_itself_is_refused(search_plan: MakeSearch) -> None:
-    both = ["class_weights=balanced", "class_sampling=balanced"]
-    with pytest.raises(UserError, match="the recipe on xsub: class_sampling: balanced and class_weights: balanced"):
-        search_plan(RATES, settings=both)
+def test_a_search_whose_own_settings_or_all_candidates_contradict_is_refused(search_plan: MakeSearch) -> None:
+    settings = ["validation=split", "class_weights=effective", "class_sampling=balanced"]
+    with pytest.raises(UserError, match="the recipe's own settings on xsub: class_sampling: balanced and class_weig"):
+        search_plan(RATES, settings=settings)
+    search = search_plan("class_weights=effective,balanced", settings=["validation=split", "class_sampling=natural"])
+    assert len(search.candidates.first(10)) == 2
+    with pytest.raises(UserError, match="--search on xsub: class_sampling: balanced and class_weights: "):
+        search_plan("class_weights=effective,balanced", settings=settings[::2]).candidates.first(1)
 
 
 @pytest.mark.parametrize(

@@ -76,12 +76,21 @@ def test_a_stream_without_settings_is_a_setting(sweep_plan: MakeSweep, sweep_tra
         run_sweep(sweep_plan(variants={"partner": ["data.augment.scale=0.2"]}), 1)
 
 
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            ["distillation.teachers=[T]", "distillation.method=dkd", "data.augment.mix_add=0.3"],
+            r"distillation\.method: dkd needs one label",
+        ),
+        (["class_weights=balanced", "class_sampling=balanced"], "class_sampling: balanced and class_weights: balanced"),
+    ],
+)
 def test_a_variant_that_contradicts_itself_is_refused_before_anything_is_trained(
-    sweep_plan: MakeSweep, sweep_trainings: SweepTrainings
+    sweep_plan: MakeSweep, sweep_trainings: SweepTrainings, settings: list[str], message: str
 ) -> None:
-    taught = ["distillation.teachers=[T]", "distillation.method=dkd", "data.augment.mix_add=0.3"]
-    with pytest.raises(UserError, match=r"taught on xsub, seed 0: distillation\.method: dkd needs one label"):
-        run_sweep(sweep_plan(variants={"taught": taught}), 1)
+    with pytest.raises(UserError, match=f"both on xsub, seed 0: {message}"):
+        run_sweep(sweep_plan(variants={"both": settings}), 1)
     assert not sweep_trainings.trained
 
 
