@@ -14,6 +14,7 @@ from ...settings.run import RunConfig
 from ...utils.dotted_keys import flatten
 from ...utils.errors import UserError
 from ...utils.names import file_name
+from ..computed import computed_text
 from ..config import refuse_impossible_seeds
 from ..contradictions import refuse_contradictory
 from ..run import store_of
@@ -26,7 +27,6 @@ from ..sweep.plan import (
     SweepPlan,
     SweepRun,
     SweepSpec,
-    computed_text,
     config_of_run,
     configs_on_parts,
     keys_of,
@@ -266,7 +266,11 @@ def _lengths(text: str) -> list[int]:
 
 
 def _draw_candidates(own: Candidate, settings: Sequence[SearchedSetting], spec: SweepSpec) -> Iterator[Candidate]:
-    """Yield the candidates, each with other settings than those before; combinations that contradict are left out."""
+    """Yield the candidates, each computing something else than those before; combinations that contradict are left out.
+
+    Raises:
+        UserError: there is none.
+    """
     seen = {computed_text(own.parts)}
     missed, refusal = 0, None
     for values in draw(settings):
@@ -284,5 +288,8 @@ def _draw_candidates(own: Candidate, settings: Sequence[SearchedSetting], spec: 
             seen.add(text)
             missed = 0
             yield found
-    if len(seen) == 1 and refusal is not None:
-        raise refusal
+    if len(seen) == 1:
+        raise refusal or UserError(
+            "--search: all candidates compute the same as the recipe's own settings, though "
+            f"{' and '.join(each.key for each in settings)} differ. Search values that change what is computed."
+        )

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from ...runs.resume import covers, harmless_keys
+from ...runs.resume import covers
 from ...settings.distillation import CHOICES, DistillationConfig
 from ...settings.run import RunConfig
 from ...settings.splits import FoldChoice
@@ -15,6 +15,7 @@ from ...utils.config import Layer, readable_overrides
 from ...utils.dotted_keys import flatten, key_of
 from ...utils.errors import UserError
 from ...utils.names import file_name
+from ..computed import computed_text
 from ..config import refuse_impossible_seeds, resolve
 from ..folds import fold_settings, with_split
 from ..recipe_layer import is_saved, layer_of_recipe, values_of
@@ -233,17 +234,6 @@ def keys_of(assignment: str) -> list[str]:
     return list(flatten(readable_overrides([assignment])[0].values))
 
 
-def computed_text(parts: Mapping[str, RunConfig]) -> str:
-    """Return a text that is the same for settings that compute the same; `parts` are their configurations by part."""
-    return repr([sorted(_computing(config).items()) for config in parts.values()])
-
-
-def _computing(config: RunConfig) -> dict[str, Any]:
-    """Return the values by key that decide what a run computes; another folder may hold other data."""
-    harmless = [key for key in harmless_keys([config]) if key not in ("data_root", "input_roots")]
-    return {key: value for key, value in flatten(asdict(config)).items() if not covers(harmless, key)}
-
-
 def warn_of_loader_processes(spec: SweepSpec, workers: int) -> None:
     """Warn of the loader processes of a recipe, which no run has; those of an environment are not the user's choice.
 
@@ -323,6 +313,6 @@ def _refuse_equal(configs: Mapping[str, Mapping[str, RunConfig]]) -> None:
         if text in seen:
             one, other = (flatten(asdict(next(iter(configs[each].values())))) for each in (seen[text], name))
             differing = [key for key, value in other.items() if one.get(key) != value]
-            why = f"compute the same, whatever {differing[0]} is" if differing else "have the same settings"
+            why = f"compute the same, though {differing[0]} differs" if differing else "have the same settings"
             raise UserError(f"The variants {seen[text]} and {name} {why}. Leave one of them out.")
         seen[text] = name

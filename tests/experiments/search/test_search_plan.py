@@ -65,6 +65,22 @@ def test_candidates_that_a_run_would_refuse_are_left_out(search_plan: MakeSearch
     assert sorted(found) == [("balanced", "natural"), ("none", "balanced")]
 
 
+def test_candidates_that_compute_the_same_are_drawn_once(search_plan: MakeSearch) -> None:
+    warmups = search_plan("warmup_epochs=7..40", settings=["validation=split", "epochs=70"]).candidates.first(99)
+    assert sorted(each.values["warmup_epochs"] for each in warmups) == ["7", "8", "9"], (
+        "10 and more are the recipe's 10"
+    )
+    peers = search_plan("distillation.peers=0,1", "distillation.tau=1,2,4")
+    found = {(each.values["distillation.peers"], each.values["distillation.tau"]) for each in peers.candidates.first(9)}
+    assert found == {("1", "1"), ("1", "2"), ("1", "4")}
+
+
+def test_a_search_whose_candidates_all_compute_what_the_recipe_does_is_refused(search_plan: MakeSearch) -> None:
+    search = search_plan("warmup_epochs=20..60", settings=["validation=split", "epochs=70"])
+    with pytest.raises(UserError, match="compute the same as the recipe's own settings, though warmup_epochs differ"):
+        search.candidates.first(1)
+
+
 def test_a_search_whose_own_settings_or_all_candidates_contradict_is_refused(search_plan: MakeSearch) -> None:
     settings = ["validation=split", "class_weights=effective", "class_sampling=balanced"]
     with pytest.raises(UserError, match="the recipe's own settings on xsub: class_sampling: balanced and class_weig"):

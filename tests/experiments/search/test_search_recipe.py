@@ -126,9 +126,9 @@ def test_a_search_chooses_between_a_stream_and_none(search_plan: MakeSearch, tmp
 
 def test_a_mapping_that_all_runs_empty_is_refilled_by_a_candidate(search_plan: MakeSearch, tmp_path: Path) -> None:
     own = tmp_path / "own.yaml"
-    own.write_text("distillation: {alpha_of: {nano_e: 0.3}}\n")
+    own.write_text("distillation: {alpha_of: {base_e: 0.3}}\n")
     settings = ["validation=split", "distillation.alpha_of={}", "distillation.peers=1"]
-    search = search_plan("distillation.alpha_of.base_e=0.1,0.2", recipe=str(own), settings=settings)
+    search = search_plan("distillation.alpha_of.nano_e=0.1,0.2", recipe=str(own), settings=settings)
     path = tmp_path / "best.yaml"
     path.write_text(recipe_text(search, search.candidates.first(1)[0], 3, RESULT))
-    assert read_yaml(path)["distillation"]["alpha_of"].keys() == {"base_e"}
+    assert read_yaml(path)["distillation"]["alpha_of"].keys() == {"nano_e"}
