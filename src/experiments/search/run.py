@@ -25,6 +25,7 @@ from .results import Stage, Standing, read_stages
 _log = logging.getLogger(__name__)
 
 _SHORTEST_S = 1.0
+_MOST = 1e10  # seconds, some three hundred years; a larger number in a record is damaged
 _FIRST_TRIES = 12  # candidates, after which a search ends if no epoch of any was trained
 _Tried = tuple[Path, int]  # the folder and seed of a run that this call trained
 
@@ -223,7 +224,15 @@ def _spent_before_s(search: Search, stages: Sequence[Stage], jobs: int) -> float
     except UserError:
         recorded = {}
     of_runs = sum(float(each.summary.get("train_seconds", 0.0)) for stage in stages for each in stage.outcomes)
-    return max(float(recorded.get("spent_seconds") or 0.0), of_runs / max(jobs, int(recorded.get("jobs") or 1)))
+    side_by_side = max(jobs, int(_number(recorded, "jobs")), 1)
+    return max(_number(recorded, "spent_seconds"), of_runs / side_by_side)
+
+
+def _number(recorded: Mapping[str, object], key: str) -> float:
+    """Return a number above 0 that is recorded; 0 in place of anything else."""
+    value = recorded.get(key)
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if is_number and 0 < value <= _MOST else 0.0
 
 
 def _refuse_nothing_trained(search: Search, standing: Standing) -> None:

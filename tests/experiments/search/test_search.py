@@ -119,6 +119,28 @@ def test_the_time_of_earlier_calls_counts_even_if_they_were_killed(
     )
 
 
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        '{"spent_seconds": "x", "jobs": 1}',
+        '{"spent_seconds": [1], "jobs": "a"}',
+        '{"spent_seconds": -5, "jobs": -3}',
+        '{"spent_seconds": 1e999, "jobs": 1e999}',
+        '{"spent_seconds": NaN, "jobs": NaN}',
+        '{"spent_seconds": true, "jobs": null}',
+        "[]",
+    ],
+)
+def test_the_time_of_earlier_calls_is_that_of_the_runs_if_its_record_is_damaged(
+    search_plan: MakeSearch, passing_time: SweepTrainings, damaged: str
+) -> None:
+    search = search_plan(budget_hours=0.4)
+    run_search(search, 1)
+    trained_s = 60 * sum(config.epochs for config in passing_time.trained)
+    (search.folder / "search.json").write_text(damaged)
+    assert run_search(search, 1).spent_s == pytest.approx(trained_s, abs=0.1)
+
+
 def test_the_last_stage_is_trained_with_all_seeds(search_plan: MakeSearch, passing_time: SweepTrainings) -> None:
     run_search(search_plan(budget_hours=0.9, seeds=[0, 1]), 1)
     runs = trained(passing_time)
