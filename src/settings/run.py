@@ -96,6 +96,15 @@ class EmaConfig:
         """Return the first epoch, counted from 0, whose end is in the average of a run of so many epochs."""
         return max(0, epochs - self.last_epochs)
 
+    def warning(self, epochs: int) -> str:
+        """Return a warning of an average over all of so many epochs; empty if it is one of the last of them."""
+        if not 1 < epochs <= self.last_epochs:
+            return ""
+        return (
+            f"ema.last_epochs: {self.last_epochs} averages the weights of all {epochs} epochs, those of the warm-up "
+            "too. A smaller number averages the last ones."
+        )
+
 
 @dataclass
 class DistributedConfig:

@@ -179,6 +179,8 @@ def _average(model: nn.Module, how: EmaConfig, epochs: int) -> WeightAverage | N
     """Return the average of a model's weights that the configuration asks for."""
     if how.decay > 0:
         return WeightAverage(model, how.decay)
+    if warning := how.warning(epochs):
+        _log.warning(warning)
     return LastEpochsAverage(model, how.first_averaged(epochs)) if how.last_epochs > 0 else None
 
 

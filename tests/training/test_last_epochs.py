@@ -13,6 +13,7 @@ from last.runs.checkpoint import read_checkpoint
 from last.runs.logbook import read_rows
 from last.settings.run import EmaConfig, RunConfig
 from last.training.last_epochs import LastEpochsAverage
+from last.training.train_state import _average
 from last.utils.errors import UserError
 
 EXACT = 1e-6
@@ -52,6 +53,16 @@ def test_an_epoch_that_ends_twice_counts_once() -> None:
 def test_two_averages_at_once_are_refused() -> None:
     with pytest.raises(UserError, match=r"ema\.decay: 0\.9 and ema\.last_epochs: 2"):
         EmaConfig(0.9, 2)
+
+
+def test_an_average_of_all_epochs_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    model = nn.Linear(1, 1)
+    for last_epochs, epochs in ((69, 70), (0, 70), (1, 1)):
+        _average(model, EmaConfig(last_epochs=last_epochs), epochs)
+    assert not caplog.text
+    for last_epochs in (70, 100):
+        _average(model, EmaConfig(last_epochs=last_epochs), 70)
+        assert f"ema.last_epochs: {last_epochs} averages the weights of all 70 epochs" in caplog.text
 
 
 def test_a_run_tests_and_saves_the_mean_of_its_last_epochs(tiny_config: Callable[..., RunConfig]) -> None:

@@ -1,5 +1,6 @@
 """The plan of a search: what is varied, its candidates, and their runs with schedules of several lengths."""
 
+import logging
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -10,7 +11,7 @@ from typing import Any
 from ...data.store.protocols import divide
 from ...runs.resume import HARMLESS, covers
 from ...settings.distillation import CHOICES, DECIDING
-from ...settings.run import RunConfig
+from ...settings.run import EmaConfig, RunConfig
 from ...utils.dotted_keys import flatten
 from ...utils.errors import UserError
 from ...utils.names import file_name
@@ -36,6 +37,8 @@ from ..sweep.plan import (
 )
 from .budget import ladder, ladder_between
 from .space import SearchedSetting, draw, range_ends, searched_setting, split_setting, values_of
+
+_log = logging.getLogger(__name__)
 
 MOST_CANDIDATES = 999
 _EPOCHS = "epochs"
@@ -184,6 +187,7 @@ def plan_search(spec: SweepSpec, searched: Sequence[str], budget_hours: float) -
         return flatten(asdict(config)).get(key)
 
     settings = [searched_setting(key, text, value_of) for key, text in texts.items()]
+    _warn_of_long_averages(settings, first, lengths[0])
     name = file_name(spec.name or f"{first.data.name}-{first.model.name}")
     folder = Path(first.output_root) / f"search-{name}"
     candidates = Candidates(Candidate(BASELINE, {}, parts), settings, spec)
@@ -263,6 +267,13 @@ def _lengths(text: str) -> list[int]:
         f"--search epochs={text}: the lengths of the schedules should be different integers above 0, such as "
         "epochs=8,24,70 or epochs=8..70"
     )
+
+
+def _warn_of_long_averages(settings: Sequence[SearchedSetting], own: RunConfig, shortest: int) -> None:
+    """Warn of an average of the last epochs that is one of all epochs with the shortest schedule."""
+    searched = [each.largest for each in settings if each.key == "ema.last_epochs"]
+    if warning := EmaConfig(last_epochs=int(max(searched, default=own.ema.last_epochs))).warning(shortest):
+        _log.warning(f"With the shortest schedule {warning} They are counted in each schedule, short or long.")
 
 
 def _draw_candidates(own: Candidate, settings: Sequence[SearchedSetting], spec: SweepSpec) -> Iterator[Candidate]:

@@ -66,6 +66,11 @@ class SearchedSetting:
         """Return how many values it can have; of a range of real numbers they are not counted."""
         return len(self.values) or (self.high - self.low + 1 if self.whole else math.inf)
 
+    @property
+    def largest(self) -> float:
+        """Return the largest value of a setting that is a number."""
+        return max(map(float, self.values), default=self.high)
+
     def text(self) -> str:
         """Return a description, such as `learning_rate: 0.05 to 0.8 by ratio`."""
         if self.values:

@@ -160,6 +160,10 @@ def plan_sweep(spec: SweepSpec) -> SweepPlan:
     for variant, settings in spec.variants.items():
         refuse_unused_distillation([*map(key_of, settings)], configs[variant].values(), f"--variant {variant}")
     _refuse_equal(configs)
+    for variant, parts in configs.items():
+        config = next(iter(parts.values()))
+        if warning := config.ema.warning(config.epochs):
+            _log.warning(f"{variant}: {warning}")
     first = next(iter(configs[BASELINE].values()))
     warn_of_loader_processes(spec, first.hardware.num_workers)
     name = file_name(spec.name or f"{first.data.name}-{first.model.name}")

@@ -59,6 +59,23 @@ def test_combinations_that_contradict_or_repeat_are_left_out(search_plan: MakeSe
 BALANCED = ("class_weights=none,balanced", "class_sampling=natural,balanced")
 
 
+@pytest.mark.parametrize(
+    ("searched", "settings", "warned"),
+    [
+        (["ema.last_epochs=1..9"], [], True),
+        (["ema.last_epochs=2,8"], [], True),
+        (["ema.last_epochs=1..7"], [], False),
+        ([RATES], ["ema.last_epochs=8"], True),
+        ([RATES], ["ema.decay=0.9"], False),
+    ],
+)
+def test_an_average_of_the_whole_shortest_schedule_is_warned_of(
+    search_plan: MakeSearch, caplog: pytest.LogCaptureFixture, searched: list[str], settings: list[str], *, warned: bool
+) -> None:
+    search_plan(*searched, "epochs=8,24", settings=["validation=split", *settings])
+    assert ("averages the weights of all 8 epochs" in caplog.text) == warned
+
+
 def test_candidates_that_a_run_would_refuse_are_left_out(search_plan: MakeSearch) -> None:
     search = search_plan(*BALANCED)
     found = [tuple(each.values.values()) for each in search.candidates.first(10)]

@@ -121,6 +121,16 @@ def test_impossible_sweeps_are_refused(sweep_plan: MakeSweep, changes: dict[str,
         sweep_plan(**{"variants": SLOW, **changes})
 
 
+def test_a_variant_that_averages_all_epochs_is_warned_of(
+    sweep_plan: MakeSweep, caplog: pytest.LogCaptureFixture
+) -> None:
+    sweep_plan(
+        variants={"some": ["ema.last_epochs=5"], "all": ["ema.last_epochs=9"]}, settings=["epochs=9", "momentum=0.5"]
+    )
+    assert "all: ema.last_epochs: 9 averages the weights of all 9 epochs" in caplog.text
+    assert "some: " not in caplog.text
+
+
 def test_a_variant_takes_away_what_a_recipe_has(sweep_plan: MakeSweep, tmp_path: Path) -> None:
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text("model: {added_streams: {partner: {}}}")
