@@ -10,12 +10,14 @@ from dataclasses import asdict, fields, replace
 from typing import Any
 
 from ..runs.resume import covers, harmless_keys
+from ..settings.data import DataConfig
 from ..settings.distillation import DistillationConfig
 from ..settings.run import RunConfig
 from ..training.schedule import warmup_length
 from ..utils.dotted_keys import flatten
 from .unused_settings import unused_settings
 
+_PARTLY_USED = {"data.augment.rotation_degrees"}  # about z, also of skeletons in the plane
 _OF_THE_DATA = ("data_root", "input_roots")  # harmless to a run that is moved; another folder may hold other data
 
 
@@ -28,7 +30,7 @@ def _computing(config: RunConfig) -> dict[str, Any]:
     """Return the values by key that decide what a run computes; those without effect are the defaults."""
     used = _as_used(config)
     harmless = [key for key in harmless_keys([used]) if key not in _OF_THE_DATA]
-    without_effect = unused_settings(used, used.data.bodies)
+    without_effect = unused_settings(used, used.data.bodies).keys() - _PARTLY_USED
     defaults = flatten(asdict(replace(RunConfig(), model=type(used.model)())))
     values = {key: value for key, value in flatten(asdict(used)).items() if not covers(without_effect, key)}
     values |= {key: value for key, value in defaults.items() if covers(without_effect, key)}
@@ -46,10 +48,18 @@ def _as_used(config: RunConfig) -> RunConfig:
         min_learning_rate=min(config.min_learning_rate, rate),
         nesterov=config.nesterov and (config.momentum > 0 or config.optimizer != default.optimizer),
         label_smoothing=config.used_label_smoothing,
+        data=_data_as_used(config.data),
         ema=replace(config.ema, last_epochs=min(config.ema.last_epochs, config.epochs)),
         early_stopping=replace(config.early_stopping, patience=patience if patience < config.epochs else 0),
         distillation=_distillation_as_used(config.distillation, config.model.name),
     )
+
+
+def _data_as_used(data: DataConfig) -> DataConfig:
+    degrees = data.augment.rotation_degrees
+    if not degrees or not data.skeleton.flat:
+        return data
+    return replace(data, augment=replace(data.augment, rotation_degrees=[0.0, 0.0, degrees[2]]))
 
 
 def _distillation_as_used(how: DistillationConfig, student: str) -> DistillationConfig:

@@ -10,6 +10,7 @@ from last.settings.run import RunConfig
 MakeConfig = Callable[..., RunConfig]
 LONG = ("epochs=70", "warmup_epochs=10")
 TAUGHT, PEERS = ("distillation.teachers=[T]",), ("distillation.peers=1",)
+FLAT = ("data.layout=coco17_2d",)
 SPLIT = ("validation=split",)
 
 
@@ -27,6 +28,7 @@ def text(config: RunConfig) -> str:
         (("data.sampling.method=crop",), ("data.sampling.test_draws=5",), ()),
         ((), ("data.augment.drop_probability=0.3",), ()),
         ((*LONG, *SPLIT), ("early_stopping.patience=70",), ()),
+        (FLAT, ("data.augment.rotation_degrees=[0,0,5]",), ("data.augment.rotation_degrees=[9,60,5]",)),
         ((), ("test_every=2", "amp=false"), ()),
         ((), ("distillation.tau=7", "distillation.alpha=0.2"), ()),
         (PEERS, ("distillation.feature_weight=2",), ()),
@@ -60,6 +62,8 @@ def test_settings_that_compute_the_same_have_the_same_text(
         (PEERS, ("label_smoothing=0.2",), ()),
         (TAUGHT, ("distillation.method=dkd",), ()),
         ((), ("input_roots=[elsewhere]",), ()),
+        (FLAT, ("data.augment.rotation_degrees=[9,60,5]",), ("data.augment.rotation_degrees=[9,60,6]",)),
+        ((), ("data.augment.rotation_degrees=[0,60,5]",), ("data.augment.rotation_degrees=[9,60,5]",)),
         ((), ("model.dropout=0.5",), ()),
     ],
 )
