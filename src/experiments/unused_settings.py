@@ -8,6 +8,7 @@ import logging
 from collections.abc import Iterable
 
 from ..settings.data import AugmentConfig, DataConfig, SamplingConfig
+from ..settings.distillation import DistillationConfig
 from ..settings.model import ModelConfig
 from ..settings.run import RunConfig
 from ..utils.model_files import model_files
@@ -36,7 +37,7 @@ def unused_settings(config: RunConfig, bodies: int, processes: int = 1) -> dict[
     if config.batch_size <= processes:
         unused |= _augment_keys(_changed(augment, _MIXES), "with one clip per batch and process, which has no partner")
     unused |= _of_deciding_settings(augment) | _of_model(config.model)
-    unused |= _of_unknown_students(config)
+    unused |= _of_unknown_students(config.distillation, config.model.name)
     if config.trains_unlabelled and config.label_fraction == 1:
         unused["distillation.unlabelled"] = "with label_fraction 1, which leaves no clip without a label"
     return unused
@@ -81,13 +82,13 @@ def _of_model(model: ModelConfig) -> dict[str, str]:
     return {}
 
 
-def _of_unknown_students(config: RunConfig) -> dict[str, str]:
+def _of_unknown_students(distillation: DistillationConfig, student: str) -> dict[str, str]:
     """Return the keys of `distillation.alpha_of` that name no known model; other students may be in one recipe."""
-    if not config.distillation.learns_from_others or not config.distillation.has_effect("alpha_of"):
+    if not distillation.learns_from_others or not distillation.has_effect("alpha_of"):
         return {}
-    known = [*model_files(), config.model.name]
+    known = [*model_files(), student]
     unused: dict[str, str] = {}
-    for name in config.distillation.alpha_of:
+    for name in distillation.alpha_of:
         if name not in known:
             near = suggestion(name, known).strip()
             unused[f"distillation.alpha_of.{name}"] = f"for a model that is not known{f' ({near})' if near else ''}"

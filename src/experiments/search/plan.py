@@ -187,7 +187,7 @@ def plan_search(spec: SweepSpec, searched: Sequence[str], budget_hours: float) -
         return flatten(asdict(config)).get(key)
 
     settings = [searched_setting(key, text, value_of) for key, text in texts.items()]
-    _warn_of_long_averages(settings, first, lengths[0])
+    _warn_of_long_averages(settings, first.ema, lengths[0])
     name = file_name(spec.name or f"{first.data.name}-{first.model.name}")
     folder = Path(first.output_root) / f"search-{name}"
     candidates = Candidates(Candidate(BASELINE, {}, parts), settings, spec)
@@ -269,10 +269,10 @@ def _lengths(text: str) -> list[int]:
     )
 
 
-def _warn_of_long_averages(settings: Sequence[SearchedSetting], own: RunConfig, shortest: int) -> None:
+def _warn_of_long_averages(settings: Sequence[SearchedSetting], own: EmaConfig, shortest: int) -> None:
     """Warn of an average of the last epochs that is one of all epochs with the shortest schedule."""
     searched = [each.largest for each in settings if each.key == "ema.last_epochs"]
-    if warning := EmaConfig(last_epochs=int(max(searched, default=own.ema.last_epochs))).warning(shortest):
+    if warning := EmaConfig(last_epochs=int(max(searched, default=own.last_epochs))).warning(shortest):
         _log.warning(f"With the shortest schedule {warning} They are counted in each schedule, short or long.")
 
 

@@ -231,8 +231,9 @@ def _spent_before_s(search: Search, stages: Sequence[Stage], jobs: int) -> float
 def _number(recorded: Mapping[str, object], key: str) -> float:
     """Return a number above 0 that is recorded; 0 in place of anything else."""
     value = recorded.get(key)
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if is_number and 0 < value <= _MOST else 0.0
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return 0.0
+    return float(value) if 0 < value <= _MOST else 0.0
 
 
 def _refuse_nothing_trained(search: Search, standing: Standing) -> None:
