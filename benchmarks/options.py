@@ -347,7 +347,7 @@ _OPTIONS = {
         {program} benchmark epochs --device cpu --clips 160 --test 40 --epochs 2
         {program} benchmark epochs --config default --set batch_size=64 amp=true
         """,
-        quick={"clips": 4, "test": 2, "epochs": 2, "batch": 2, "frames": 8, "plain_steps": 1},
+        quick={"clips": 60, "test": 2, "epochs": 2, "batch": 12, "frames": 8, "plain_steps": 1},
         in_all={"clips": 512, "test": 128, "epochs": 2},
     ),
     "gpu": PartOptions(

@@ -102,8 +102,8 @@ def test_epochs_keep_their_clips_for_the_next_time_and_refuse_others(
     found("epochs", "--work", work)
     store = work / "data" / "ntu60" / "joints.npy"
     made = store.stat().st_mtime_ns
-    assert found("epochs", "--work", work, "--set", "learning_rate=0.1")["summary"]["batch_size"] == 2
+    assert found("epochs", "--work", work, "--set", "learning_rate=0.1")["summary"]["batch_size"] == 12
     assert store.stat().st_mtime_ns == made
-    result = cli("benchmark", "epochs", *TINY, "--work", work, "--clips", 5)
+    result = cli("benchmark", "epochs", *TINY, "--work", work, "--clips", 61)
     assert result.code == 2
     assert "has different clips" in result.err

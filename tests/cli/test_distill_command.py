@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from conftest import TINY
-from distillation_probes import changed_copy
+from distillation_probes import another_network, changed_copy
 
 from last.cli import main
 from last.experiments import run as experiment
@@ -200,12 +200,13 @@ def test_a_run_folder_means_its_last_epoch(distill: Callable[..., Any], teacher:
 
 
 def test_options_reach_the_run(distill: Callable[..., Any], teacher: Path, tmp_path: Path) -> None:
-    result = distill("--teacher", teacher, "--teacher", teacher, "--weights", "2,1", "--tau", 2, "--cached", 3)
+    other = another_network(teacher, tmp_path / "other.pth")
+    result = distill("--teacher", teacher, "--teacher", other, "--weights", "2,1", "--tau", 2, "--cached", 3)
     assert result.code == 0, result.err
     (run,) = (tmp_path / "students").glob("run-*")
     how = read_checkpoint(run / "checkpoints" / "last.pth").config.distillation
     assert (how.weights, how.tau, how.fixed_augmentations, how.cached) == ([2.0, 1.0], 2.0, 3, True)
-    assert how.teachers == [str(teacher)] * 2
+    assert how.teachers == [str(teacher), str(other)]
 
 
 def test_a_runs_own_configuration_repeats_it(
