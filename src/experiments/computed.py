@@ -17,7 +17,6 @@ from ..training.schedule import warmup_length
 from ..utils.dotted_keys import flatten
 from .unused_settings import unused_settings
 
-_PARTLY_USED = {"data.augment.rotation_degrees"}  # about z, also of skeletons in the plane
 _OF_THE_DATA = ("data_root", "input_roots")  # harmless to a run that is moved; another folder may hold other data
 
 
@@ -30,7 +29,7 @@ def _computing(config: RunConfig) -> dict[str, Any]:
     """Return the values by key that decide what a run computes; those without effect are the defaults."""
     used = _as_used(config)
     harmless = [key for key in harmless_keys([used]) if key not in _OF_THE_DATA]
-    without_effect = unused_settings(used, used.data.bodies).keys() - _PARTLY_USED
+    without_effect = unused_settings(used, used.data.bodies)
     defaults = flatten(asdict(replace(RunConfig(), model=type(used.model)())))
     values = {key: value for key, value in flatten(asdict(used)).items() if not covers(without_effect, key)}
     values |= {key: value for key, value in defaults.items() if covers(without_effect, key)}
