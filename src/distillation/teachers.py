@@ -18,7 +18,7 @@ from ..evaluation.unusable_clips import unusable
 from ..models.classifier import ForwardDetails, SkeletonClassifier
 from ..models.layers import widened
 from ..models.registry import count_parameters
-from ..runs.checkpoint import Checkpoint, checkpoint_bytes, parse_checkpoint, weights_checksum
+from ..runs.checkpoint import Checkpoint, checkpoint_bytes, of_equal_weights, parse_checkpoint, weights_checksum
 from ..runs.checkpoint_model import model_of
 from ..runs.history import resolve_checkpoint, runs_below
 from ..runtime.compilation import compile_where_possible
@@ -115,14 +115,11 @@ def _refuse_repeated(teachers: Sequence[Teacher]) -> None:
     Raises:
         UserError: the weights of two are equal.
     """
-    seen: dict[str, str] = {}
-    for each in teachers:
-        if each.fingerprint in seen:
-            raise UserError(
-                f"The teachers {seen[each.fingerprint]} and {each.path} have the same weights: name each network once. "
-                "One that should count more has its number in distillation.weights."
-            )
-        seen[each.fingerprint] = each.path
+    if equal := of_equal_weights((each.path, each.fingerprint) for each in teachers):
+        raise UserError(
+            f"The teachers {equal[0]} and {equal[1]} have the same weights: name each network once. One that should "
+            "count more has its number in distillation.weights."
+        )
 
 
 def _file(path: str, roots: Sequence[Path]) -> bytes:

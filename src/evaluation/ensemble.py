@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..runs.checkpoint import Checkpoint, weights_checksum
+from ..runs.checkpoint import Checkpoint, of_equal_weights, weights_checksum
 from ..utils.errors import UserError
 from ..utils.names import contrast
 from ..utils.numbers import counted
@@ -46,12 +46,9 @@ def refuse_strangers(read: Mapping[Path, Checkpoint], what: str = ENSEMBLE) -> N
         what: begins the message.
 
     Raises:
-        UserError: classes or layouts differ, or weights do not where they should be summed; the message names the
-            first that does not fit.
+        UserError: classes or layouts differ; the message names the first that does not fit.
     """
     (path, first), *others = read.items()
-    if what == ENSEMBLE:
-        _refuse_same_weights(read)
     for other_path, other in others:
         if other.classes != first.classes:
             raise UserError(
@@ -67,13 +64,14 @@ def refuse_strangers(read: Mapping[Path, Checkpoint], what: str = ENSEMBLE) -> N
             )
 
 
-def _refuse_same_weights(read: Mapping[Path, Checkpoint]) -> None:
-    """Refuse files of the same epoch, such as a run's last one if it is also the best."""
-    seen: dict[str, Path] = {}
-    for path, checkpoint in read.items():
-        before = seen.setdefault(weights_checksum(checkpoint), path)
-        if before != path:
-            raise UserError(f"{path} has the weights of {before}: {ENSEMBLE.lower()} needs different networks.")
+def refuse_same_weights(read: Mapping[Path, Checkpoint]) -> None:
+    """Refuse files of the same epoch, such as a run's last one if it is also the best.
+
+    Raises:
+        UserError: the weights of two are equal.
+    """
+    if equal := of_equal_weights((str(path), weights_checksum(checkpoint)) for path, checkpoint in read.items()):
+        raise UserError(f"{equal[1]} has the weights of {equal[0]}: {ENSEMBLE.lower()} needs different networks.")
 
 
 def refuse_other_clips(members: Sequence[TestedModel], what: str = ENSEMBLE) -> None:

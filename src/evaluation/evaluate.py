@@ -26,6 +26,7 @@ from .ensemble import (
     equal_weights,
     in_order,
     refuse_other_clips,
+    refuse_same_weights,
     refuse_strangers,
     trained_weights,
 )
@@ -114,6 +115,8 @@ def _opened(request: EvalRequest) -> tuple[list[TestedModel], TestedModel | None
     """
     read = {path: read_checkpoint(path) for path in request.checkpoints}
     refuse_strangers(read)
+    if request.members:
+        refuse_same_weights(read)
     other = None if request.compare is None else read_checkpoint(request.compare)
     if request.compare is not None and other is not None:
         refuse_strangers({request.checkpoint: read[request.checkpoint], request.compare: other}, COMPARISON)

@@ -6,7 +6,7 @@ takes no more memory than its size; `checkpoint_check` validates each field.
 
 import hashlib
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -254,6 +254,16 @@ def _checksum(content: Mapping[str, Any]) -> str:
 def weights_checksum(checkpoint: Checkpoint) -> str:
     """Return the SHA-256 over the weights of a checkpoint, which is the same for every copy of a model."""
     return _checksum(checkpoint.weights)
+
+
+def of_equal_weights(checksums: Iterable[tuple[str, str]]) -> tuple[str, str] | None:
+    """Return the names of the first two networks with equal weights, given names and checksums; None if all differ."""
+    seen: dict[str, str] = {}
+    for name, checksum in checksums:
+        if checksum in seen:
+            return seen[checksum], name
+        seen[checksum] = name
+    return None
 
 
 def _leaves(value: Any, name: str) -> Iterator[tuple[str, Any]]:
