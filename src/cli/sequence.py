@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 NEEDS = ("torch",)
 
-_LAMBDA = "--teacher_set batch_size=32 --student_set batch_size=128 --set reference_batch_size=16"
+_LAMBDA = "--teacher_set batch_size=32 --student_set batch_size=128"
 _EXAMPLES = f"""
     {{program}} sequence --dataset ntu60 --then ntu120 --env lambda --amp {_LAMBDA}
     {{program}} sequence --dataset ntu60 --env kaggle --amp --max_hours 8.5

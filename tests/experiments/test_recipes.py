@@ -46,7 +46,8 @@ def test_documented_commands_of_ntu_with_large_batches_have_a_rate_for_them() ->
     lines = [line for text in texts for line in text.read_text(encoding="utf-8").replace("\\\n", "").splitlines()]
     large = [line for line in lines if re.search(r"--dataset ntu.*batch_size[ =](32|64|128|256)", line)]
     assert len(large) >= 10
-    assert [line for line in large if not re.search("reference_batch_size=16|learning_rate=|_LAMBDA", line)] == []
+    ours = [line for line in large if "--env lambda" not in line]   # whose settings are the documented ones, at one rate
+    assert [line for line in ours if not re.search("reference_batch_size=16|learning_rate=", line)] == []
 
 
 @pytest.mark.parametrize("name", ["ntu60", "ntu120", "sbu"])
