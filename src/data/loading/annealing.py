@@ -31,10 +31,17 @@ class Annealing:
         The first epoch of that share already has less than 1, and so has, with a share of 1, the first of all. A
         training of one epoch has no augmentation, whatever the share, unless it is 0.
         """
-        if not self.share:
-            return 1.0
-        falling = max(1, round(self.share * self.epochs))
-        return min(1.0, max(0.0, (self.epochs - 1 - epoch) / falling))
+        return min(1.0, max(0.0, (self.epochs - 1 - epoch) / self.falling)) if self.falling else 1.0
+
+    @property
+    def falling(self) -> int:
+        """Return the number of epochs in which it falls."""
+        return max(1, round(self.share * self.epochs)) if self.share else 0
+
+
+def strengths(config: AugmentConfig) -> dict[str, float | list[float]]:
+    """Return the settings of augmentation that fall: those that are a strength or a probability of a transform."""
+    return {name: value for name, value in vars(config).items() if name not in _KEPT}
 
 
 def at_strength(config: AugmentConfig, strength: float) -> AugmentConfig:
@@ -45,9 +52,7 @@ def at_strength(config: AugmentConfig, strength: float) -> AugmentConfig:
     """
     if strength == 1:
         return config
-    weaker: dict[str, Any] = {
-        name: _times(value, strength) for name, value in vars(config).items() if name not in _KEPT
-    }
+    weaker: dict[str, Any] = {name: _times(value, strength) for name, value in strengths(config).items()}
     return replace(config, **weaker)
 
 

@@ -13,7 +13,7 @@ from ...skeleton import Layout
 from . import counter_rng
 from .device_constants import constant
 
-_ROTATION, _SCALE, _SHEAR, _JITTER, _MIRROR, _AXIS = 11, 12, 13, 14, 15, 16  # `purpose` in `counter_rng`
+_ROTATION, _SCALE, _SHEAR, _JITTER, _MIRROR = 11, 12, 13, 14, 15  # `purpose` in `counter_rng`
 
 
 def augment(joints: Tensor, config: AugmentConfig, layout: Layout, rng_keys: Tensor) -> Tensor:
@@ -49,17 +49,6 @@ def mirrored_mask(joint_mask: Tensor, config: AugmentConfig, layout: Layout, rng
 def _mirrored_clips(config: AugmentConfig, rng_keys: Tensor) -> Tensor:
     """Return which clips are mirrored, (N,) bool."""
     return counter_rng.uniform(rng_keys, _MIRROR, 1)[:, 0] < config.mirror_probability
-
-
-def without_axis(joints: Tensor, probability: float, rng_keys: Tensor) -> Tensor:
-    """Return the clips (N, C, T, V, M), some of them with zeros in one coordinate.
-
-    It follows scaling, which would map the zeros to another constant.
-    """
-    draws = counter_rng.uniform(rng_keys, _AXIS, 2)  # whether, and which
-    axes = torch.arange(joints.shape[1], device=joints.device)
-    dropped = (draws[:, :1] < probability) & ((draws[:, 1:] * joints.shape[1]).long() == axes)  # (N, C)
-    return joints.masked_fill(dropped[:, :, None, None, None], 0.0)
 
 
 def _linear_maps(config: AugmentConfig, layout: Layout, rng_keys: Tensor) -> Tensor:

@@ -12,9 +12,10 @@ from ...settings.data import DataConfig
 from ...skeleton import Layout
 from .added_streams import AddedStreams
 from .annealing import at_strength
-from .augment import augment, mirrored_mask, without_axis
+from .augment import augment, mirrored_mask
 from .augmentations import AddedAugmentations
 from .drift import drifting
+from .drop_axis import without_axis
 from .loader import Batch
 from .mixing import mixed
 from .normalize import face_camera, scale_to_unit
