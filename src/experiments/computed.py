@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, fields, replace
 from typing import Any
 
+from ..data.loading.annealing import Annealing
 from ..runs.resume import covers, harmless_keys
 from ..settings.data import DataConfig
 from ..settings.distillation import DistillationConfig
@@ -47,18 +48,20 @@ def _as_used(config: RunConfig) -> RunConfig:
         min_learning_rate=min(config.min_learning_rate, rate),
         nesterov=config.nesterov and (config.momentum > 0 or config.optimizer != default.optimizer),
         label_smoothing=config.used_label_smoothing,
-        data=_data_as_used(config.data),
+        data=_data_as_used(config.data, config.epochs),
         ema=replace(config.ema, last_epochs=min(config.ema.last_epochs, config.epochs)),
         early_stopping=replace(config.early_stopping, patience=patience if patience < config.epochs else 0),
         distillation=_distillation_as_used(config.distillation, config.model.name),
     )
 
 
-def _data_as_used(data: DataConfig) -> DataConfig:
-    degrees = data.augment.rotation_degrees
-    if not degrees or not data.skeleton.flat:
-        return data
-    return replace(data, augment=replace(data.augment, rotation_degrees=[0.0, 0.0, degrees[2]]))
+def _data_as_used(data: DataConfig, epochs: int) -> DataConfig:
+    augment = data.augment
+    degrees = augment.rotation_degrees
+    if degrees and data.skeleton.flat:
+        degrees = [0.0, 0.0, degrees[2]]
+    annealed = Annealing(augment.anneal, epochs).falling / epochs
+    return replace(data, augment=replace(augment, rotation_degrees=degrees if any(degrees) else [], anneal=annealed))
 
 
 def _distillation_as_used(how: DistillationConfig, student: str) -> DistillationConfig:

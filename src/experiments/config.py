@@ -145,7 +145,7 @@ def _merged(family: str, layers: Sequence[Layer], unreadable: Sequence[str]) -> 
     chosen = _choice_on_the_test_part(config.early_stopping.patience, config.validation)
     shared = shared_file_problem(config.data.protocols)
     shared_files = [f"{origin_of('data.protocols', layers)}: {shared}"] if shared else []
-    if problems := [*_wrong_order(config), *chosen, *shared_files, *problems]:
+    if problems := [*_wrong_order(config), *_more_than_a_metre(config.data), *chosen, *shared_files, *problems]:
         raise configuration_error(problems)
     return completed
 
@@ -165,6 +165,18 @@ def _wrong_order(config: RunConfig) -> list[str]:
         f"{low} {values[low]:g} should be at most {high}, which is {values[high]:g}: {why}."
         for low, high, why in low_and_high
         if values[low] > values[high] and values[low] != defaults[low]
+    ]
+
+
+def _more_than_a_metre(data: DataConfig) -> list[str]:
+    """Return the noise of three-dimensional joints, which are in metres, that is too large for a body."""
+    noise = {key: getattr(data.augment, key) for key in ("jitter_metres", "drift_metres")}
+    too_large = {key: value for key, value in noise.items() if value > 1}
+    if not too_large or data.skeleton.flat:
+        return []
+    return [
+        f"data.augment.{key} {value:g} should be at most 1, since joints of {data.layout} are in metres."
+        for key, value in too_large.items()
     ]
 
 

@@ -7,12 +7,16 @@ environment sets it for its machine, whether or not a run has `amp`.
 import logging
 from collections.abc import Iterable
 
+import numpy as np
+
+from ..data.loading.annealing import Annealing, strengths
 from ..settings.data import AugmentConfig, DataConfig, SamplingConfig
 from ..settings.distillation import DistillationConfig
 from ..settings.model import ModelConfig
 from ..settings.run import RunConfig
 from ..utils.model_files import model_files
 from ..utils.names import suggestion
+from ..utils.numbers import counted
 
 _DROPS = ("drop_joints", "drop_limbs", "drop_frames", "mask_crop")
 _SHARED = ("mix_add", "mix_splice")
@@ -36,7 +40,8 @@ def unused_settings(config: RunConfig, bodies: int, processes: int = 1) -> dict[
     unused = _of_sampling(config.data.sampling) | _of_clips(config.data, bodies)
     if config.batch_size <= processes:
         unused |= _augment_keys(_changed(augment, _MIXES), "with one clip per batch and process, which has no partner")
-    unused |= _of_deciding_settings(augment) | _of_model(config.model)
+    unused |= _of_deciding_settings(augment) | _of_scaling(config.data) | _of_model(config.model)
+    unused |= _of_annealing(augment, config.epochs)
     unused |= _of_unknown_students(config.distillation, config.model.name)
     if config.trains_unlabelled and config.label_fraction == 1:
         unused["distillation.unlabelled"] = "with label_fraction 1, which leaves no clip without a label"
@@ -73,6 +78,26 @@ def _of_deciding_settings(augment: AugmentConfig) -> dict[str, str]:
     if augment.drop_probability == 0:
         unused |= _augment_keys(_changed(augment, _DROPS), "with data.augment.drop_probability 0")
     return unused
+
+
+def _of_scaling(data: DataConfig) -> dict[str, str]:
+    """Return `scale` where every axis of a clip is scaled to one length right afterwards."""
+    later = (data.augment.shear, data.augment.jitter_metres, data.augment.drift_metres)
+    if data.normalize.scale != "unit" or any(later) or data.augment.added:
+        return {}
+    return _augment_keys(_changed(data.augment, ("scale",)), "with data.normalize.scale unit, which undoes it")
+
+
+def _of_annealing(augment: AugmentConfig, epochs: int) -> dict[str, str]:
+    """Return `anneal` without anything to anneal, and what it anneals if no epoch has any of it."""
+    annealing, annealed = Annealing(augment.anneal, epochs), strengths(augment)
+    if not annealing.falling:
+        return {}
+    if not augment.added and not any(np.any(each) for each in annealed.values()):
+        return {"data.augment.anneal": "without any augmentation"}
+    if annealing.strength(0) > 0:
+        return {}
+    return _augment_keys(_changed(augment, annealed), f"with data.augment.anneal in {counted(epochs, 'epoch')}")
 
 
 def _of_model(model: ModelConfig) -> dict[str, str]:

@@ -103,6 +103,8 @@ class AugmentConfig:
         mask_crop: the largest share of a clip's frames that are missing before and after a part that stays.
         drop_body: the probability that one of the two bodies of a clip is absent.
         exchange_bodies: the probability that the second of two bodies becomes the first, which defines the origin.
+        jitter_metres: the standard deviation of the noise on each coordinate. This key and the next one are in the unit
+            of the data before `normalize.scale`: metres, or pixels of poses from pictures.
         drift_metres: how far, as a root mean square, each coordinate of a joint drifts from its place during a clip.
         time_warp: the largest relative change of speed within a clip.
         mix_add, mix_splice, mix_axes: the probability that a clip is mixed with another of its batch: as a weighted
@@ -117,7 +119,7 @@ class AugmentConfig:
     )
     scale: Annotated[float, Interval(ge=0.0, le=0.9)] = 0.0
     shear: Annotated[float, Interval(ge=0.0, le=1.0)] = 0.0
-    jitter_metres: Annotated[float, Interval(ge=0.0, le=1.0)] = 0.0
+    jitter_metres: Annotated[float, Interval(ge=0.0, le=1000.0)] = 0.0
     mirror_probability: Annotated[float, Interval(ge=0.0, le=1.0)] = 0.0
     drop_joints: Annotated[float, Interval(ge=0.0, le=0.9)] = 0.0
     drop_limbs: Annotated[float, Interval(ge=0.0, le=0.9)] = 0.0
@@ -127,7 +129,7 @@ class AugmentConfig:
     mask_crop: Annotated[float, Interval(ge=0.0, le=0.9)] = 0.0
     drop_body: Annotated[float, Interval(ge=0.0, le=1.0)] = 0.0
     exchange_bodies: Annotated[float, Interval(ge=0.0, le=1.0)] = 0.0
-    drift_metres: Annotated[float, Interval(ge=0.0, le=1.0)] = 0.0
+    drift_metres: Annotated[float, Interval(ge=0.0, le=1000.0)] = 0.0
     time_warp: Annotated[float, Interval(ge=0.0, le=0.9)] = 0.0
     mix_add: Annotated[float, Interval(ge=0.0, le=1.0)] = 0.0
     mix_splice: Annotated[float, Interval(ge=0.0, le=1.0)] = 0.0

@@ -46,7 +46,7 @@ def test_documented_commands_of_ntu_with_large_batches_have_a_rate_for_them() ->
     lines = [line for text in texts for line in text.read_text(encoding="utf-8").replace("\\\n", "").splitlines()]
     large = [line for line in lines if re.search(r"--dataset ntu.*batch_size[ =](32|64|128|256)", line)]
     assert len(large) >= 10
-    ours = [line for line in large if "--env lambda" not in line]   # whose settings are the documented ones, at one rate
+    ours = [line for line in large if "--env lambda" not in line]  # those of Lambda are as they were specified
     assert [line for line in ours if not re.search("reference_batch_size=16|learning_rate=", line)] == []
 
 

@@ -296,3 +296,13 @@ def test_an_environment_whose_input_folders_have_no_value_is_refused_also_with_a
     monkeypatch.setattr("last.experiments.config.environment_layer", lambda _: layer)
     with pytest.raises(UserError, match="input_roots: no value is given, and it should be a list"):
         resolve(model="nano_e", dataset=str(beside))
+
+
+@pytest.mark.parametrize("key", ["jitter_metres", "drift_metres"])
+def test_noise_of_more_than_a_metre_is_refused_but_not_of_a_pixel(key: str) -> None:
+    settings = [f"data.augment.{key}=1.5"]
+    assert resolve(
+        model="nano_e", dataset="ntu60", environment="local", overrides=[*settings, "data.layout=coco17_2d"]
+    ).data.augment
+    with pytest.raises(UserError, match=rf"data\.augment\.{key} 1\.5 should be at most 1, since .* metres"):
+        resolve(model="nano_e", dataset="ntu60", environment="local", overrides=settings)

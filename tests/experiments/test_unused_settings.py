@@ -12,6 +12,7 @@ from last.utils.config import config_names
 
 MakeConfig = Callable[..., RunConfig]
 TAUGHT, UNLABELLED = "distillation.teachers=[T]", "distillation.unlabelled=true"
+UNIT = "data.normalize.scale=unit"
 FLAT, ATTENTION = "data.layout=coco17_2d", "model.attention=[true]"
 
 
@@ -34,6 +35,9 @@ FLAT, ATTENTION = "data.layout=coco17_2d", "model.attention=[true]"
         (("data.sampling.crop_max=0.7", "data.sampling.method=uniform"), 2, "data.sampling.crop_max"),
         (("data.sampling.test_crop=0.7", "data.sampling.method=uniform"), 2, "data.sampling.test_crop"),
         (("data.augment.rotation_degrees=[0,60,17]", FLAT), 2, "data.augment.rotation_degrees"),
+        (("data.augment.scale=0.2", UNIT), 2, "data.augment.scale"),
+        (("data.augment.anneal=0.5", "data.augment.rotation_degrees=[]"), 2, "data.augment.anneal"),
+        (("data.augment.anneal=0.5", "data.augment.mix_add=0.5", "epochs=1"), 2, "data.augment.mix_add"),
         (("model.drop_path=0.1", "model.channels=[8]", "model.blocks=[1]", ATTENTION), 2, "model.drop_path"),
     ],
 )
@@ -59,6 +63,12 @@ def test_a_setting_without_effect_is_found(
         ("data.augment.rotation_degrees=[10,60,10]",),
         ("data.augment.rotation_degrees=[0,0,10]", FLAT),
         (FLAT,),
+        ("data.augment.scale=0.2",),
+        ("data.augment.scale=0.2", "data.augment.shear=0.1", UNIT),
+        ("data.augment.scale=0.2", "data.augment.jitter_metres=0.01", UNIT),
+        ("data.augment.scale=0.2", "data.augment.drift_metres=0.01", UNIT),
+        ("data.augment.anneal=0.5", "data.augment.mix_add=0.5", "epochs=2"),
+        ("data.augment.anneal=0.5", "data.augment.rotation_degrees=[]", "data.augment.mix_add=0.5", "epochs=2"),
         ("model.drop_path=0.1",),
         ("hardware.amp_dtype=bf16",),  # which an environment sets for its machine
     ],
