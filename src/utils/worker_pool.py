@@ -9,6 +9,7 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
 import traceback
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -32,6 +33,7 @@ def work_in_order(
     processes: int,
     lost: str,
     on_wait: Callable[[], None] | None = None,
+    on_done: Callable[[Item, float], None] | None = None,
 ) -> Generator[Item, None, None]:
     """Call `work` with every item in several processes; yield each item once it and all items before it are done.
 
@@ -41,6 +43,8 @@ def work_in_order(
         processes: number of processes; they end when the generator is closed.
         lost: the message if a process ends unexpectedly.
         on_wait: called about once a second while this process waits, such as to show progress.
+        on_done: called with each item once it is done, and with the seconds that it took; for the first item of a
+            process with those of its start.
 
     Raises:
         UserError: `work` raised one, or a process ended unexpectedly.
@@ -49,6 +53,7 @@ def work_in_order(
     with ExitStack() as stack:
         idle = [stack.enter_context(_process(work)) for _ in range(processes)]
         busy: dict[Connection, int] = {}
+        began = [time.monotonic()] * len(items)
         done: set[int] = set()
         given = 0
         for number, item in enumerate(items):
@@ -57,13 +62,17 @@ def work_in_order(
                     with _dead_process_as_user_error(lost):
                         idle[-1].send(items[given])
                     busy[idle.pop()] = given
+                    began[given] = time.monotonic()
                     given += 1
                 ready = wait(list(busy), timeout=None if on_wait is None else _WAIT_S)
                 if on_wait is not None:
                     on_wait()
                 for connection in [each for each in busy if each in ready]:
                     _receive(connection, lost)
-                    done.add(busy.pop(connection))
+                    ended = busy.pop(connection)
+                    if on_done is not None:
+                        on_done(items[ended], time.monotonic() - began[ended])
+                    done.add(ended)
                     idle.append(connection)
             yield item
 

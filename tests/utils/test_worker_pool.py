@@ -48,6 +48,18 @@ def test_items_come_in_their_order_and_done_whatever_order_they_are_done_in(tmp_
     assert len({item.read_text(encoding="utf-8") for item in items}) == 2
 
 
+def test_each_item_comes_with_the_time_that_it_took(tmp_path: Path) -> None:
+    items = [tmp_path / name for name in ("0 after 1", "1", "2")]
+    took: dict[Path, float] = {}
+    began = time.monotonic()
+    for item in work_in_order(leave_a_file, items, 2, LOST, on_done=took.__setitem__):
+        assert item in took
+    wall_s = time.monotonic() - began
+    assert set(took) == set(items)
+    assert 0 < took[items[1]] <= took[items[0]] + 0.5 * wall_s
+    assert all(each <= wall_s for each in took.values())
+
+
 @pytest.mark.parametrize(
     ("name", "error", "words"),
     [

@@ -9,7 +9,7 @@ from ...utils.numbers import counted
 REDUCTION = 3  # one of as many candidates is trained further
 _SHORTEST = REDUCTION**2  # the first schedule has this share of the epochs of the last
 _LEAST_FOR_A_CHOICE = 3  # candidates beside the recipe's own settings, of which at least one is trained further
-_MARGIN = 1.1  # for tests, for saving, and for runs that are slower than those before
+_MARGIN = 1.1  # for the reports, and for runs that are slower than those before
 
 
 @dataclass(frozen=True)
@@ -32,22 +32,29 @@ class Costs:
     """What the runs of a search take.
 
     Attributes:
+        overhead_s: seconds of one run beside its epochs: the start of its process, its data, its evaluation.
         seconds_per_epoch: of one run, with as many side by side as there are.
         side_by_side: how many runs are trained at the same time.
         parts: on how many parts of the data each candidate is trained.
-        done: by the length of the schedule how many runs have ended already; a part of one for each that was begun.
+        done: by the length of the schedule how many runs have ended already, or are not tried again; a part of one for
+            each that was begun.
     """
 
+    overhead_s: float
     seconds_per_epoch: float
     side_by_side: int
     parts: int
     done: Mapping[int, float]
 
+    def run_s(self, epochs: int) -> float:
+        """Return how long a run with so many epochs takes in seconds."""
+        return self.overhead_s + epochs * self.seconds_per_epoch
+
     def left_s(self, rung: Rung) -> float:
         """Return how long the runs of a stage that are not trained yet take in seconds."""
         runs = (rung.candidates + 1) * rung.seeds * self.parts
         left = max(runs - self.done.get(rung.epochs, 0.0), 0.0)
-        return _MARGIN * math.ceil(left / self.side_by_side) * rung.epochs * self.seconds_per_epoch
+        return _MARGIN * math.ceil(left / self.side_by_side) * self.run_s(rung.epochs)
 
 
 def ladder(epochs: int) -> list[int]:

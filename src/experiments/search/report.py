@@ -180,7 +180,7 @@ def _markdown(search: Search, standing: Standing) -> str:
         if each.status in (DIVERGED, FAILED)
     ]
     table = markdown_table(columns(search), rows(search, standing))
-    spent = f"{standing.spent_s / 3600:.2g} of {search.budget_hours:g} hours are spent."
+    spent = f"{standing.times.spent_s / 3600:.2g} of {search.budget_hours:g} hours are spent."
     texts = ["\n".join(searched), " ".join(filter(None, [spent, standing.planned and f"{standing.planned}."]))]
     blocks = [title, *texts, table, " ".join(notes(search, standing)), *choice(search, standing), "\n".join(problems)]
     return "\n\n".join(block for block in blocks if block) + "\n"
@@ -193,7 +193,7 @@ def _facts(search: Search, standing: Standing) -> dict[str, Any]:
         "searched": [asdict(each) for each in search.settings],
         "epochs": list(search.lengths),
         "budget_hours": search.budget_hours,
-        "spent_seconds": round(standing.spent_s, 1),
+        **standing.times.facts(),
         "jobs": standing.jobs,
         "best": None if (found := standing.best()) is None else [found[1].variant, found[0].epochs],
         "optimism_points": optimism(standing) if standing.stages else None,

@@ -17,6 +17,7 @@ from ..sweep.results import (
     compare,
     read_outcomes,
 )
+from .clock import Times
 from .plan import MOST_CANDIDATES, Search
 
 
@@ -83,13 +84,13 @@ class Standing:
     Attributes:
         stages: those that were begun, shortest schedule first.
         planned: what is trained within the budget, as text; empty if it is not known, or nothing is left to train.
-        spent_s: how long all calls together took in seconds.
+        times: how long all calls together took, and runs beside their epochs.
         jobs: how many runs were trained side by side.
     """
 
     stages: Sequence[Stage]
     planned: str
-    spent_s: float
+    times: Times
     jobs: int
 
     @property

@@ -2,22 +2,23 @@
 
 import logging
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ...runs.folder import SEARCH_FILE
 from ...runs.logbook import read_rows
 from ...utils.errors import TrainingDiverged, UserError
-from ...utils.files import make_folder, read_json
+from ...utils.files import make_folder
 from ...utils.locks import sole_writer
 from ...utils.numbers import counted, duration
 from ...utils.progress import SILENT, Progress
 from ..run import EndCallback
 from ..sweep.plan import BASELINE, SweepRun
-from ..sweep.results import DIVERGED, DONE, PENDING, STOPPED, Outcome, outcome_of
+from ..sweep.results import DIVERGED, DONE, PENDING, Outcome, outcome_of
 from ..sweep.run import Job, epochs_left, refuse_other_settings, train_jobs
 from .budget import Costs, Rung, described, plan_rungs
+from .clock import Clock, recorded_times
 from .plan import Candidate, Search, refuse_unsuitable_clips
 from .report import write_search
 from .results import Stage, Standing, read_stages
@@ -25,32 +26,8 @@ from .results import Stage, Standing, read_stages
 _log = logging.getLogger(__name__)
 
 _SHORTEST_S = 1.0
-_MOST = 1e10  # seconds, some three hundred years; a larger number in a record is damaged
 _FIRST_TRIES = 12  # candidates, after which a search ends if no epoch of any was trained
-_Tried = tuple[Path, int]  # the folder and seed of a run that this call trained
-
-
-@dataclass
-class _Clock:
-    """The time of a search, all calls together.
-
-    Attributes:
-        budget_s: how long the search may take in seconds.
-        before_s: how long earlier calls took.
-        began: when this call began by `time.monotonic()`.
-    """
-
-    budget_s: float
-    before_s: float
-    began: float = field(default_factory=lambda: time.monotonic())
-
-    @property
-    def spent_s(self) -> float:
-        return self.before_s + time.monotonic() - self.began
-
-    @property
-    def left_s(self) -> float:
-        return max(self.budget_s - self.spent_s, 0.0)
+_Ended = dict[tuple[Path, int], int]  # runs by folder and seed, with the lengths of their schedules
 
 
 def run_search(search: Search, jobs: int, progress: Progress = SILENT, on_end: EndCallback | None = None) -> Standing:
@@ -77,9 +54,10 @@ def run_search(search: Search, jobs: int, progress: Progress = SILENT, on_end: E
         stages = read_stages(search)
         for stage in stages:
             refuse_other_settings(stage.plan.runs)
-        clock = _Clock(3600 * search.budget_hours, _spent_before_s(search, stages, jobs))
-        planned, tried = "", set[_Tried]()
-        while step := _next_step(search, stages, jobs, clock.left_s, tried):
+        epochs_s = sum(_epochs_s(each) for stage in stages for each in stage.outcomes)
+        clock = Clock(3600 * search.budget_hours, recorded_times(search.folder, jobs, epochs_s))
+        planned, tried = "", _Ended()
+        while step := _next_step(search, stages, jobs, clock, tried):
             if step.planned and step.planned != planned:
                 planned = step.planned
                 _log.info(
@@ -90,9 +68,9 @@ def run_search(search: Search, jobs: int, progress: Progress = SILENT, on_end: E
                 _train(step, jobs, clock, progress, on_end)
             finally:
                 stages = read_stages(search)
-                write_search(search, Standing(stages, planned, clock.spent_s, jobs))
-            tried |= {(run.folder, run.seed) for run in step.runs}
-        standing = Standing(stages, planned, clock.spent_s, jobs)
+                write_search(search, Standing(stages, planned, clock.times, jobs))
+            tried |= {(run.folder, run.seed): run.config.epochs for run in step.runs}
+        standing = Standing(stages, planned, clock.times, jobs)
         write_search(search, standing)
     _refuse_nothing_trained(search, standing)
     return standing
@@ -104,40 +82,37 @@ class _Step:
 
     Attributes:
         runs: the runs.
-        seconds_per_epoch: how long an epoch of one takes.
+        costs: what they take; None if it is not known.
         reserved_s: how long the stages after theirs take.
         planned: the plan as text.
         planned_s: how long it takes.
     """
 
     runs: Sequence[SweepRun]
-    seconds_per_epoch: float = 0.0
+    costs: Costs | None = None
     reserved_s: float = 0.0
     planned: str = ""
     planned_s: float = 0.0
 
 
-def _next_step(
-    search: Search, stages: Sequence[Stage], jobs: int, left_s: float, tried: Collection[_Tried]
-) -> _Step | None:
+def _next_step(search: Search, stages: Sequence[Stage], jobs: int, clock: Clock, tried: _Ended) -> _Step | None:
     """Return the unfinished runs of the first stage that has some; None if there are none, or no time for one.
 
     Args:
         search: what is searched.
         stages: the present results.
         jobs: how many runs are trained side by side.
-        left_s: how long the search may still take.
-        tried: runs that this call has trained, which are not tried again.
+        clock: knows how long the search may still take.
+        tried: runs that this call has trained, or had no time for, which are not tried again.
     """
-    ended = {*tried, *_ended(stages)}
+    ended, left_s = {**_ended(stages), **tried}, clock.left_s
     seconds = seconds_per_epoch([each for stage in stages for each in stage.outcomes])
     if seconds is None:
         few = search.candidates.first(min(jobs + len(tried), _FIRST_TRIES))
         runs = search.plan(search.lengths[0], few, search.spec.seeds[:1]).runs
         waiting = [run for run in runs if (run.folder, run.seed) not in ended]
         return _Step(waiting[:jobs]) if waiting and left_s else None
-    done = {stage.epochs: _runs_done(stage, ended) for stage in stages}
-    costs = Costs(seconds, jobs, len(search.parts), done)
+    costs = Costs(clock.times.overhead_s, seconds, jobs, len(search.parts), _runs_done(stages, ended))
     rungs = _planned(search, costs, left_s)
     chosen: Sequence[Candidate] = search.candidates.first(rungs[0].candidates) if rungs else []
     for number, rung in enumerate(rungs):
@@ -146,24 +121,28 @@ def _next_step(
         runs = search.plan(rung.epochs, chosen, search.spec.seeds[: rung.seeds]).runs
         if waiting := [run for run in runs if (run.folder, run.seed) not in ended]:
             times = [costs.left_s(each) for each in rungs]
-            return _Step(waiting, seconds, sum(times[number + 1 :]), described(rungs), sum(times))
+            return _Step(waiting, costs, sum(times[number + 1 :]), described(rungs), sum(times))
     return None
 
 
-def _ended(stages: Sequence[Stage]) -> Iterator[_Tried]:
-    """Yield the runs that are done and evaluated, or have diverged."""
+def _ended(stages: Sequence[Stage]) -> _Ended:
+    """Return the runs that are done and evaluated, or have diverged."""
+    outcomes = [(stage.epochs, each) for stage in stages for each in stage.outcomes]
+    return {
+        (each.run.folder, each.run.seed): epochs
+        for epochs, each in outcomes
+        if each.measured or each.status == DIVERGED
+    }
+
+
+def _runs_done(stages: Sequence[Stage], ended: _Ended) -> dict[int, float]:
+    """Return by the length of the schedule how many runs have ended, and the finished share of those that are begun."""
+    done: dict[int, float] = dict(Counter(ended.values()))
     for stage in stages:
         for each in stage.outcomes:
-            if each.measured or each.status == DIVERGED:
-                yield each.run.folder, each.run.seed
-
-
-def _runs_done(stage: Stage, ended: Collection[_Tried]) -> float:
-    """Return how many runs of a stage have ended, also early, and the finished share of those that are begun."""
-    begun = [each for each in stage.outcomes if each.status != PENDING]
-    return sum(
-        1.0 if (each.run.folder, each.run.seed) in ended else 1 - epochs_left(each) / stage.epochs for each in begun
-    )
+            if each.status != PENDING and (each.run.folder, each.run.seed) not in ended:
+                done[stage.epochs] = done.get(stage.epochs, 0.0) + 1 - epochs_left(each) / stage.epochs
+    return done
 
 
 def _planned(search: Search, costs: Costs, left_s: float) -> list[Rung]:
@@ -181,21 +160,25 @@ def _promoted(search: Search, stages: Sequence[Stage], epochs: int, count: int) 
     return [search.candidate(name) for name in best[:count]]
 
 
-def _train(step: _Step, jobs: int, clock: _Clock, progress: Progress, on_end: EndCallback | None) -> None:
-    """Train runs; those that are not expected to end early enough for the stages after theirs do not begin.
+def _train(step: _Step, jobs: int, clock: Clock, progress: Progress, on_end: EndCallback | None) -> None:
+    """Train runs, and note in the clock what those that end take beside their epochs.
 
-    So a machine that has become slower tries fewer candidates instead of none with the longer schedules.
+    Those that are not expected to end early enough for the stages after theirs do not begin. So a machine that has
+    become slower tries fewer candidates instead of none with the longer schedules.
     """
     began, hours = time.monotonic(), max(clock.left_s, _SHORTEST_S) / 3600  # 0 would be no limit
     runs = [replace(run, config=replace(run.config, max_hours=hours)) for run in step.runs]
     outcomes = [outcome_of(run) for run in runs]
-    left_s = [epochs_left(each) * step.seconds_per_epoch for each in outcomes]
-    todo = [Job(run, began, on_end, expected, step.reserved_s) for run, expected in zip(runs, left_s, strict=True)]
+    expected_s = [step.costs.run_s(epochs_left(each)) if step.costs else 0.0 for each in outcomes]
+    todo = [Job(run, began, on_end, expected, step.reserved_s) for run, expected in zip(runs, expected_s, strict=True)]
+    trained_s = {(each.run.folder, each.run.seed): _epochs_s(each) for each in outcomes}
     total = sum(run.config.epochs for run in runs)
     before = total - sum(map(epochs_left, outcomes))
     with progress.task(f"schedules of {runs[0].config.epochs}", total, "epochs", before=before) as bar:
-        for _ in train_jobs(todo, jobs, runs, bar):
-            pass
+        for outcome, took_s in train_jobs(todo, jobs, runs, bar):
+            if outcome.measured:
+                epochs_s = _epochs_s(outcome) - trained_s[outcome.run.folder, outcome.run.seed]
+                clock.overheads_s.append(max(took_s - epochs_s, 0.0))
 
 
 def seconds_per_epoch(outcomes: Sequence[Outcome]) -> float | None:
@@ -205,35 +188,21 @@ def seconds_per_epoch(outcomes: Sequence[Outcome]) -> float | None:
     """
     seconds = epochs = 0.0
     for each in outcomes:
-        rows = _seconds_of_rows(each) if each.status in (STOPPED, DIVERGED) else []
-        seconds += float(each.summary.get("train_seconds", 0.0)) or sum(rows)
-        epochs += each.run.config.epochs if each.status == DONE else len(rows)
+        seconds += _epochs_s(each)
+        epochs += each.run.config.epochs if each.status == DONE else len(_seconds_of_rows(each))
     return seconds / epochs if epochs and seconds else None
 
 
+def _epochs_s(outcome: Outcome) -> float:
+    """Return how long the finished epochs of a run took in seconds."""
+    return float(outcome.summary.get("train_seconds", 0.0)) or sum(_seconds_of_rows(outcome))
+
+
 def _seconds_of_rows(outcome: Outcome) -> list[float]:
-    assert outcome.folder is not None
+    if outcome.folder is None:
+        return []
     rows: Sequence[Mapping[str, object]] = read_rows(outcome.folder / "metrics.jsonl")
     return [float(str(row["seconds"])) for row in rows if "seconds" in row]
-
-
-def _spent_before_s(search: Search, stages: Sequence[Stage], jobs: int) -> float:
-    """Return how long earlier calls took in seconds: as they recorded, at least what their runs took side by side."""
-    try:
-        recorded = read_json(search.folder / SEARCH_FILE)
-    except UserError:
-        recorded = {}
-    of_runs = sum(float(each.summary.get("train_seconds", 0.0)) for stage in stages for each in stage.outcomes)
-    side_by_side = max(jobs, int(_number(recorded, "jobs")), 1)
-    return max(_number(recorded, "spent_seconds"), of_runs / side_by_side)
-
-
-def _number(recorded: Mapping[str, object], key: str) -> float:
-    """Return a number above 0 that is recorded; 0 in place of anything else."""
-    value = recorded.get(key)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return 0.0
-    return float(value) if 0 < value <= _MOST else 0.0
 
 
 def _refuse_nothing_trained(search: Search, standing: Standing) -> None:

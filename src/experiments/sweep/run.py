@@ -175,8 +175,12 @@ def _train_all(plan: SweepPlan, jobs: int, progress: Progress, on_end: EndCallba
             write_results(plan, read_outcomes(plan))
 
 
-def train_jobs(todo: Sequence[Job], processes: int, shown: Sequence[SweepRun], bar: Progress) -> Iterator[Outcome]:
-    """Train and evaluate runs in several processes, and yield the outcome of each once it and all before it have ended.
+def train_jobs(
+    todo: Sequence[Job], processes: int, shown: Sequence[SweepRun], bar: Progress
+) -> Iterator[tuple[Outcome, float]]:
+    """Train and evaluate runs in several processes; yield the outcome of each once it and all before it have ended.
+
+    With each outcome come the seconds that the run took from its start to its end.
 
     Args:
         todo: the runs.
@@ -186,7 +190,13 @@ def train_jobs(todo: Sequence[Job], processes: int, shown: Sequence[SweepRun], b
     """
     advance = _advancing(shown, bar)
     lengths = {(job.run.folder, job.run.seed): _length(outcome_of(job.run)) for job in todo}
-    with closing(work_in_order(_train_and_evaluate, todo, min(processes, len(todo)), _LOST, advance)) as finished:
+    took: dict[tuple[Path, int], float] = {}
+
+    def note(job: Job, seconds: float) -> None:
+        took[job.run.folder, job.run.seed] = seconds
+
+    processes = min(processes, len(todo))
+    with closing(work_in_order(_train_and_evaluate, todo, processes, _LOST, advance, note)) as finished:
         for job in finished:
             advance()
             outcome = outcome_of(job.run)
@@ -194,7 +204,7 @@ def train_jobs(todo: Sequence[Job], processes: int, shown: Sequence[SweepRun], b
                 bar.advance(early)
             if outcome.status != PENDING:  # no time was left for others, which is told at the end
                 _log.info(f"{job.run.title}: {outcome.text()}")
-            yield outcome
+            yield outcome, took[job.run.folder, job.run.seed]
 
 
 def _advancing(runs: Sequence[SweepRun], bar: Progress) -> Callable[[], None]:

@@ -10,6 +10,7 @@ from conftest import TINY
 from sweep_probes import SweepTrainings
 
 from last.evaluation import paired
+from last.experiments.search import clock as clock_module
 from last.experiments.search import run as search_module
 from last.experiments.search.plan import Search, plan_search
 from last.experiments.sweep import run as sweep
@@ -47,6 +48,7 @@ def passing_time(sweep_trainings: SweepTrainings, monkeypatch: pytest.MonkeyPatc
     clock = SimpleNamespace(monotonic=lambda: sweep_trainings.now)
     monkeypatch.setattr(sweep, "time", clock)
     monkeypatch.setattr(search_module, "time", clock)
+    monkeypatch.setattr(clock_module, "time", clock)
     monkeypatch.setattr(paired, "DRAWS", 20)
     sweep_trainings.seconds = lambda config: 60.0 * config.epochs
     return sweep_trainings

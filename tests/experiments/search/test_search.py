@@ -2,6 +2,7 @@
 
 import json
 import logging
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -23,6 +24,8 @@ from last.runtime.stop_requests import Stop
 from last.settings.run import RunConfig
 from last.utils.errors import TrainingDiverged, UserError
 from last.utils.files import write_text
+
+SHORT = [*TINY, "validation=split", "epochs=3"]  # schedules of 1 and 3 epochs
 
 
 def trained(trainings: SweepTrainings) -> list[tuple[str, int, int]]:
@@ -70,6 +73,50 @@ def test_a_machine_that_becomes_slower_leaves_time_for_the_longest_schedule(
     run_search(search_plan(budget_hours=2), 1)
     assert {epochs for _, epochs, _ in trained(passing_time)} == {1, 3, 9}
     assert passing_time.now - began <= 2 * 3600
+
+
+def test_what_a_run_takes_beside_its_epochs_is_planned_too(
+    search_plan: MakeSearch, passing_time: SweepTrainings, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    began = passing_time.now
+    passing_time.seconds = lambda config: 2.0 * config.epochs
+    passing_time.evaluation_seconds = 12.0
+    run_search(search_plan(settings=SHORT, budget_hours=0.05), 1)
+    assert "Within the budget: 6 candidates of 1 epoch, 2 of 3, each" in caplog.text
+    assert Counter(epochs for _, epochs, _ in trained(passing_time)) == {1: 7, 3: 3}, "and the recipe's own settings"
+    assert passing_time.now - began <= 0.05 * 3600
+
+
+def test_candidates_that_a_slower_machine_has_no_time_for_leave_theirs_to_the_longer_schedule(
+    search_plan: MakeSearch, passing_time: SweepTrainings
+) -> None:
+    began = passing_time.now
+
+    def slower_and_slower(config: RunConfig) -> float:
+        passing_time.evaluation_seconds = 12.0 if len(passing_time.trained) < 3 else 17.0
+        return 2.0 * config.epochs
+
+    passing_time.seconds = slower_and_slower
+    run_search(search_plan(settings=SHORT, budget_hours=100 / 3600), 1)
+    assert Counter(epochs for _, epochs, _ in trained(passing_time)) == {1: 3, 3: 2}, "c003 had no time"
+    assert passing_time.now - began <= 100
+
+
+def test_a_resumed_search_knows_what_a_run_takes_beside_its_epochs(
+    search_plan: MakeSearch, passing_time: SweepTrainings, caplog: pytest.LogCaptureFixture
+) -> None:
+    passing_time.seconds = lambda config: 2.0 * config.epochs
+    passing_time.evaluation_seconds = 12.0
+    run_search(search_plan(settings=SHORT, budget_hours=0.01), 1)
+    earlier = len(passing_time.trained)
+    caplog.set_level(logging.INFO)
+    began = passing_time.now
+    run_search(search_plan(settings=SHORT, budget_hours=0.05), 1)
+    planned = [record.getMessage() for record in caplog.records if "Within the budget" in record.getMessage()]
+    assert len(planned) == 1, "the first plan holds"
+    assert passing_time.now - began <= 0.04 * 3600
+    assert len(passing_time.trained) > earlier + 3
 
 
 def test_a_search_whose_time_ends_between_two_stages_trains_no_further(
@@ -138,7 +185,7 @@ def test_the_time_of_earlier_calls_is_that_of_the_runs_if_its_record_is_damaged(
     run_search(search, 1)
     trained_s = 60 * sum(config.epochs for config in passing_time.trained)
     (search.folder / "search.json").write_text(damaged)
-    assert run_search(search, 1).spent_s == pytest.approx(trained_s, abs=0.1)
+    assert run_search(search, 1).times.spent_s == pytest.approx(trained_s, abs=0.1)
 
 
 def test_the_last_stage_is_trained_with_all_seeds(search_plan: MakeSearch, passing_time: SweepTrainings) -> None:
@@ -156,7 +203,7 @@ def test_epochs_of_other_seeds_count_neither_as_progress_nor_as_time_saved(
     expected: list[float] = []
     train_jobs = search_module.train_jobs
 
-    def noted(todo: Sequence[Job], *others: Any) -> Iterator[Outcome]:
+    def noted(todo: Sequence[Job], *others: Any) -> Iterator[tuple[Outcome, float]]:
         expected.extend(job.expected_s for job in todo)
         return train_jobs(todo, *others)
 
@@ -197,7 +244,7 @@ def test_runs_that_ended_early_leave_their_time_to_further_candidates(
     monkeypatch.setattr(sweep, "train", early)
     search = search_plan(settings=[*TINY, "validation=split", "epochs=27"], budget_hours=0.5)
     standing = run_search(search, 1)
-    assert 0.9 * 1800 < standing.spent_s <= 1800
+    assert 0.9 * 1800 < standing.times.spent_s <= 1800
 
 
 def test_a_search_of_which_all_runs_diverge_says_so(search_plan: MakeSearch, passing_time: SweepTrainings) -> None:

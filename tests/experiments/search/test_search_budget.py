@@ -8,7 +8,7 @@ LENGTHS = [8, 24, 70]
 
 
 def costs(side_by_side: int = 1, parts: int = 1, done: dict[int, float] | None = None) -> Costs:
-    return Costs(10.0, side_by_side, parts, done or {})
+    return Costs(0.0, 10.0, side_by_side, parts, done or {})
 
 
 def rungs(left_s: float, of: Costs | None = None, seeds: int = 1, most: int = 99) -> list[Rung]:
@@ -34,9 +34,16 @@ def test_a_third_of_the_candidates_is_trained_further() -> None:
 def test_the_stages_end_within_the_time_left_and_one_candidate_more_would_not() -> None:
     found = rungs(5125)
     assert [rung.candidates for rung in found] == [12, 4, 2]
-    # Each stage has the recipe's own settings too, and a tenth of the time is kept for tests and slower runs.
+    # Each stage has the recipe's own settings too, and a tenth of the time is kept for slower runs.
     assert sum(map(costs().left_s, found)) == pytest.approx(1.1 * 10 * (13 * 8 + 5 * 24 + 3 * 70))
     assert rungs(1.1 * 10 * (14 * 8 + 6 * 24 + 3 * 70) + 1)[0].candidates == 13
+
+
+def test_what_a_run_takes_beside_its_epochs_counts_once_a_run() -> None:
+    with_overhead = Costs(5.0, 10.0, 1, 1, {})
+    assert with_overhead.left_s(Rung(8, 3)) == pytest.approx(1.1 * 4 * (5 + 8 * 10))
+    assert with_overhead.left_s(Rung(8, 3, seeds=2)) == pytest.approx(1.1 * 8 * (5 + 8 * 10))
+    assert rungs(4775, with_overhead)[0].candidates < rungs(4775)[0].candidates
 
 
 def test_more_processes_train_more_candidates_and_more_parts_fewer() -> None:

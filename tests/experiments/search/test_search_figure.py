@@ -6,6 +6,7 @@ import pytest
 from search_probes import MakeSearch
 from sweep_probes import SweepTrainings
 
+from last.experiments.search.clock import Times
 from last.experiments.search.figure import draw_search
 from last.experiments.search.results import Standing
 from last.experiments.search.run import run_search
@@ -33,5 +34,5 @@ def test_each_searched_setting_has_a_panel(
 
 
 def test_nothing_is_drawn_without_a_result(search_plan: MakeSearch, tmp_path: Path) -> None:
-    assert not draw_search(search_plan(), Standing([], "", 0.0, 1), "nothing", tmp_path / "none.png")
+    assert not draw_search(search_plan(), Standing([], "", Times(), 1), "nothing", tmp_path / "none.png")
     assert not (tmp_path / "none.png").exists()

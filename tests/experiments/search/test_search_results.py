@@ -8,6 +8,7 @@ from search_probes import MakeSearch
 from sweep_probes import SweepTrainings
 
 from last.evaluation.paired import Difference
+from last.experiments.search.clock import Times
 from last.experiments.search.report import choice, columns, notes, optimism, rows
 from last.experiments.search.results import Standing, read_stages
 from last.experiments.search.run import run_search
@@ -170,7 +171,7 @@ def test_all_figures_are_in_a_file(search_plan: MakeSearch, passing_time: SweepT
 
 
 def test_a_search_that_has_not_begun_has_no_stage(search_plan: MakeSearch) -> None:
-    standing = Standing(read_stages(search := search_plan()), "", 0.0, 1)
+    standing = Standing(read_stages(search := search_plan()), "", Times(), 1)
     assert standing.stages == []
     assert standing.best() is None
     assert choice(search, standing) == []

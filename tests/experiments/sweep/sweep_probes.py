@@ -51,7 +51,8 @@ class SweepTrainings:
         self.fails: Callable[[RunConfig], Exception | Stop | None] = lambda _: None
         self.length: Callable[[RunConfig], int] = lambda config: config.epochs
         self.seconds: Callable[[RunConfig], float] = lambda _: 1800.0
-        self.now = 0.0  # passes while runs are trained, if `passing_time` is used
+        self.evaluation_seconds = 0.0
+        self.now = 0.0  # passes while runs are trained and evaluated, if `passing_time` is used
 
     def train(self, config: RunConfig, resume: str, **options: object) -> Result:
         assert (resume, options["search_inputs"]) == ("auto", False)
@@ -75,6 +76,7 @@ class SweepTrainings:
     def evaluate(self, request: EvalRequest, out: Path) -> None:
         config = self.trained[-1]
         self.evaluated.append((request.checkpoint, request.subset))
+        self.now += self.evaluation_seconds
         out.mkdir(parents=True)
         with (out / "predictions.csv").open("w", newline="") as file:
             writer = csv.writer(file)
@@ -87,9 +89,15 @@ def sweep_trainings(monkeypatch: pytest.MonkeyPatch) -> SweepTrainings:
     """Train and evaluate nothing, in this process."""
     stand_in = SweepTrainings()
 
-    def work_here(work: Callable[[object], None], items: Sequence[object], *_: object) -> Generator[object, None, None]:
+    def work_here(
+        work: Callable[[object], None], items: Sequence[object], *others: object
+    ) -> Generator[object, None, None]:
+        on_done = others[-1]
+        assert callable(on_done)
         for item in items:
+            began = stand_in.now
             work(item)
+            on_done(item, stand_in.now - began)
             yield item
 
     monkeypatch.setattr(sweep, "work_in_order", work_here)
