@@ -34,7 +34,8 @@ def run_search(search: Search, jobs: int, progress: Progress = SILENT, on_end: E
     """Train and evaluate candidates within the budget, and return the standing of all.
 
     Finished runs are kept and begun ones are resumed, so the same call resumes a search, and one with a larger budget
-    adds candidates. `search.md` and `search.json` show the present results after each stage.
+    adds candidates. `search.md` and `search.json` show the present results after each stage, and `search.json` the time
+    that is spent after each run.
 
     Args:
         search: what is searched.
@@ -54,8 +55,7 @@ def run_search(search: Search, jobs: int, progress: Progress = SILENT, on_end: E
         stages = read_stages(search)
         for stage in stages:
             refuse_other_settings(stage.plan.runs)
-        epochs_s = sum(_epochs_s(each) for stage in stages for each in stage.outcomes)
-        clock = Clock(3600 * search.budget_hours, recorded_times(search.folder, jobs, epochs_s))
+        clock = Clock(search.folder, 3600 * search.budget_hours, recorded_times(search.folder, jobs))
         planned, tried = "", _Ended()
         while step := _next_step(search, stages, jobs, clock, tried):
             if step.planned and step.planned != planned:
@@ -68,9 +68,9 @@ def run_search(search: Search, jobs: int, progress: Progress = SILENT, on_end: E
                 _train(step, jobs, clock, progress, on_end)
             finally:
                 stages = read_stages(search)
-                write_search(search, Standing(stages, planned, clock.times, jobs))
+                write_search(search, Standing(stages, planned, clock.times(), jobs))
             tried |= {(run.folder, run.seed): run.config.epochs for run in step.runs}
-        standing = Standing(stages, planned, clock.times, jobs)
+        standing = Standing(stages, planned, clock.times(), jobs)
         write_search(search, standing)
     _refuse_nothing_trained(search, standing)
     return standing
@@ -112,7 +112,7 @@ def _next_step(search: Search, stages: Sequence[Stage], jobs: int, clock: Clock,
         runs = search.plan(search.lengths[0], few, search.spec.seeds[:1]).runs
         waiting = [run for run in runs if (run.folder, run.seed) not in ended]
         return _Step(waiting[:jobs]) if waiting and left_s else None
-    costs = Costs(clock.times.overhead_s, seconds, jobs, len(search.parts), _runs_done(stages, ended))
+    costs = Costs(clock.overhead_s, seconds, jobs, len(search.parts), _runs_done(stages, ended))
     rungs = _planned(search, costs, left_s)
     chosen: Sequence[Candidate] = search.candidates.first(rungs[0].candidates) if rungs else []
     for number, rung in enumerate(rungs):
@@ -179,6 +179,7 @@ def _train(step: _Step, jobs: int, clock: Clock, progress: Progress, on_end: End
             if outcome.measured:
                 epochs_s = _epochs_s(outcome) - trained_s[outcome.run.folder, outcome.run.seed]
                 clock.overheads_s.append(max(took_s - epochs_s, 0.0))
+            clock.record(jobs)
 
 
 def seconds_per_epoch(outcomes: Sequence[Outcome]) -> float | None:

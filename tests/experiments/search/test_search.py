@@ -4,26 +4,28 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import TINY
 from noted_progress import NotedProgress
 from search_probes import RATES, MakeSearch
-from sweep_probes import SweepTrainings
+from sweep_probes import SweepTrainings, write_rows
 
 from last.experiments.run import Result
 from last.experiments.search import run as search_module
+from last.experiments.search.clock import recorded_times
 from last.experiments.search.plan import Search
 from last.experiments.search.run import run_search, seconds_per_epoch
 from last.experiments.sweep import run as sweep
 from last.experiments.sweep.results import Outcome, outcome_of
 from last.experiments.sweep.run import Job
+from last.runs.folder import runs_in
 from last.runs.history import find_runs
 from last.runtime.stop_requests import Stop
 from last.settings.run import RunConfig
 from last.utils.errors import TrainingDiverged, UserError
-from last.utils.files import write_text
 
 SHORT = [*TINY, "validation=split", "epochs=3"]  # schedules of 1 and 3 epochs
 
@@ -166,6 +168,32 @@ def test_the_time_of_earlier_calls_counts_even_if_they_were_killed(
     )
 
 
+@pytest.mark.parametrize("records", [True, False])
+def test_a_search_that_is_killed_within_a_stage_knows_its_time(
+    search_plan: MakeSearch, passing_time: SweepTrainings, monkeypatch: pytest.MonkeyPatch, *, records: bool
+) -> None:
+    began = passing_time.now
+
+    def killed(config: RunConfig) -> None:
+        if len(passing_time.trained) == 5:
+            write_rows(runs_in(Path(config.output_root))[0], 1, 60.0)
+            passing_time.now += 60.0
+            raise SystemExit
+
+    passing_time.evaluation_seconds, passing_time.fails = 15.0, killed
+    search = search_plan(budget_hours=0.625)
+    with monkeypatch.context() as nothing_is_written_at_the_end, pytest.raises(SystemExit):
+        write = search_module.write_search
+        nothing_is_written_at_the_end.setattr(
+            search_module, "write_search", lambda *given: write(*given) if len(passing_time.trained) < 5 else None
+        )
+        run_search(search, 1)
+    if not records:
+        (search.folder / "search.json").unlink()
+    spent_s = recorded_times(search.folder, 1).spent_s
+    assert spent_s == pytest.approx(passing_time.now - began if records else 5 * 60.0, abs=0.3)
+
+
 @pytest.mark.parametrize(
     "damaged",
     [
@@ -235,7 +263,7 @@ def test_runs_that_ended_early_leave_their_time_to_further_candidates(
 ) -> None:
     def early(config: RunConfig, *arguments: Any, **options: Any) -> Result:
         result = passing_time.train(config, *arguments, **options)
-        write_text(result.run.logbook, "{}\n" * (config.epochs // 3))
+        write_rows(result.run, config.epochs // 3, 60.0)
         return result
 
     passing_time.seconds = lambda config: 20.0 * config.epochs

@@ -1,6 +1,7 @@
 """What the tests of sweeps share: plans on a tiny data set, and trainings that only write their folders."""
 
 import csv
+import json
 from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 
@@ -41,6 +42,12 @@ def sweep_plan(data_yaml: Path, tmp_path: Path) -> MakeSweep:
     return make
 
 
+def write_rows(run: RunFolder, epochs: int, seconds: float) -> None:
+    """Write the logbook of a run of so many epochs, each of so many seconds."""
+    rows = [json.dumps({"epoch": epoch, "seconds": seconds}) for epoch in range(epochs)]
+    write_text(run.logbook, "".join(f"{row}\n" for row in rows))
+
+
 class SweepTrainings:
     """Replace training and evaluation: a variant recognises the clips whose numbers are in `recognised`."""
 
@@ -66,8 +73,8 @@ class SweepTrainings:
             if "diverged" in str(failure):
                 write_json(run.divergence, {})
             raise failure
-        write_text(run.logbook, "{}\n" * self.length(config))
-        seconds = self.seconds(config)
+        seconds, length = self.seconds(config), self.length(config)
+        write_rows(run, length, seconds / max(length, 1))
         self.now += seconds
         figures = {"final_top1": 10.0 * len(self.recognised(config)), "train_seconds": seconds, "test_clips": 10}
         write_json(run.summary, figures)
