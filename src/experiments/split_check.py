@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from ..data.loading.run_data import clips_used, training_clips
 from ..data.store.clip_faults import clips_at_one_point, clips_off_center, fault_message, still_clips
 from ..data.store.copies import copies_message, find_copies
-from ..data.store.protocols import Split, split
+from ..data.store.protocols import Split, hold_out, labelled, split
 from ..data.store.reader import Store
 from ..data.store.suitability import split_warnings
 from ..runtime.distributed import World
@@ -44,6 +44,29 @@ def divided_with_warnings(store: Store, data: DataConfig) -> Split:
     for warning in split_warnings(store.clips, data, data.split, parts):
         _log.warning("%s", warning)
     return parts
+
+
+def refuse_too_few_clips(config: RunConfig, store: Store, parts: Split, title: str) -> None:
+    """Refuse training clips of which none could be held out, or left without a label, as a training asks for.
+
+    This depends on the numbers of clips alone, so that it is the same with every seed.
+
+    Args:
+        config: that of the training.
+        store: its data.
+        parts: those of its protocol.
+        title: names the training in the message.
+
+    Raises:
+        UserError: there are too few clips.
+    """
+    train = parts.train
+    try:
+        if config.validation == "split":
+            train = hold_out(store.clips, train, config.validation_fraction, config.seed)[0]
+        labelled(store.clips, train, config.label_fraction)
+    except UserError as error:
+        raise UserError(f"{title}: {error}") from error
 
 
 def _check(config: RunConfig, store: Store, *, is_resumed: bool) -> None:

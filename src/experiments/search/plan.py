@@ -19,7 +19,7 @@ from ..computed import computed_text
 from ..config import refuse_impossible_seeds
 from ..contradictions import refuse_contradictory
 from ..run import store_of
-from ..split_check import divided_with_warnings
+from ..split_check import divided_with_warnings, refuse_too_few_clips
 from ..sweep.plan import (
     BASELINE,
     OF_ALL,
@@ -197,10 +197,11 @@ def plan_search(spec: SweepSpec, searched: Sequence[str], budget_hours: float) -
 def refuse_unsuitable_clips(search: Search) -> None:
     """Refuse to choose by clips on which results of the data set are reported: those that its own protocol tests.
 
-    Other faults of the parts are warned of, since the runs write their warnings into their own logs.
+    Parts with too few clips are refused too, since every run would fail on them. Other faults of the parts are
+    warned of, since the runs write their warnings into their own logs.
 
     Raises:
-        UserError: a part trains or tests with such clips or is empty, or the data are missing.
+        UserError: a part trains or tests with such clips, is empty or has too few clips, or the data are missing.
     """
     own = on_own_protocol(search.spec).data
     store = store_of(next(iter(search.own.parts.values())))
@@ -215,6 +216,7 @@ def refuse_unsuitable_clips(search: Search) -> None:
                 "hold some out with --set validation=split, or name a protocol of the training part with --splits, or "
                 "use folds of it (--split_by subject --folds 5 with --set data.select...)."
             )
+        refuse_too_few_clips(config, store, parts, part)
 
 
 def _by_key(searched: Sequence[str], spec: SweepSpec) -> dict[str, str]:

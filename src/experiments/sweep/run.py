@@ -25,7 +25,7 @@ from ...utils.worker_pool import work_in_order
 from ..contradictions import refuse_contradictory
 from ..run import EndCallback, store_of, train
 from ..series import changed_values
-from ..split_check import divided_with_warnings
+from ..split_check import divided_with_warnings, refuse_too_few_clips
 from .plan import BASELINE, SweepPlan, SweepRun
 from .report import write_results
 from .results import DIVERGED, DONE, PENDING, Outcome, outcome_of, read_outcomes
@@ -95,10 +95,11 @@ def run_sweep(
 
 
 def _refuse_impossible(plan: SweepPlan) -> None:
-    """Refuse a sweep whose data or parts are missing, or whose runs were started with other settings."""
+    """Refuse a sweep whose data or clips are missing or too few, or whose runs were started with other settings."""
     store = store_of(plan.runs[0].config)
     for part in plan.parts:
-        divided_with_warnings(store, plan.runs_of(BASELINE, part)[0].config.data)
+        baseline = plan.runs_of(BASELINE, part)[0].config
+        refuse_too_few_clips(baseline, store, divided_with_warnings(store, baseline.data), part)
         _refuse_other_clips(plan, part, store)
     for run in plan.runs:
         refuse_contradictory(run.title, run.config)
@@ -109,7 +110,7 @@ def _refuse_other_clips(plan: SweepPlan, part: str, store: Store) -> None:
     """Refuse a variant that is tested on other clips than the baseline, with which it could not be compared.
 
     Raises:
-        UserError: there is such a variant, a part is empty, or it has too few clips to hold some out.
+        UserError: there is such a variant, or a part of it is empty, or has too few clips to hold some out.
     """
     baseline, *others = (plan.runs_of(variant, part)[0] for variant in plan.changes)
     own = _compared_clips(baseline, store)

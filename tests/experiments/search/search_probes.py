@@ -18,6 +18,7 @@ from last.experiments.sweep.plan import SweepSpec
 
 MakeSearch = Callable[..., Search]
 RATES = "learning_rate=0.01..0.5"
+HELD_OUT = ("validation=split", "validation_fraction=0.4")  # of four clips of a class
 
 
 @pytest.fixture
@@ -32,7 +33,7 @@ def search_plan(data_yaml: Path, tmp_path: Path) -> MakeSearch:
             "model": "nano_e",
             "dataset": str(data_yaml),
             "environment": "local",
-            "settings": [*TINY, "validation=split", "epochs=9", "data.augment.scale=0.1"],
+            "settings": [*TINY, *HELD_OUT, "epochs=9", "data.augment.scale=0.1"],
             "flags": {**roots, **(flags or {})},
         }
         spec = SweepSpec(**{**request, **changes})  # type: ignore[arg-type]

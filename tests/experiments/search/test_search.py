@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from conftest import TINY
 from noted_progress import NotedProgress
-from search_probes import RATES, MakeSearch
+from search_probes import HELD_OUT, RATES, MakeSearch
 from sweep_probes import SweepTrainings, write_rows
 
 from last.experiments.run import Result
@@ -27,7 +27,7 @@ from last.runtime.stop_requests import Stop
 from last.settings.run import RunConfig
 from last.utils.errors import TrainingDiverged, UserError
 
-SHORT = [*TINY, "validation=split", "epochs=3"]  # schedules of 1 and 3 epochs
+SHORT = [*TINY, *HELD_OUT, "epochs=3"]  # schedules of 1 and 3 epochs
 
 
 def trained(trainings: SweepTrainings) -> list[tuple[str, int, int]]:
@@ -270,7 +270,7 @@ def test_runs_that_ended_early_leave_their_time_to_further_candidates(
     if diverges:
         passing_time.fails = lambda config: TrainingDiverged("diverged") if config.learning_rate > 0.1 else None
     monkeypatch.setattr(sweep, "train", early)
-    search = search_plan(settings=[*TINY, "validation=split", "epochs=27"], budget_hours=0.5)
+    search = search_plan(settings=[*TINY, *HELD_OUT, "epochs=27"], budget_hours=0.5)
     standing = run_search(search, 1)
     assert 0.9 * 1800 < standing.times.spent_s <= 1800
 
@@ -320,6 +320,23 @@ def test_reported_clips_are_refused_before_anything_is_written(
     search = search_plan(settings=[])
     with pytest.raises(UserError, match="results of tiny are reported"):
         run_search(search, 1)
+    assert not search.folder.exists()
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("validation_fraction=0.01", "xsub: Holding out 1% of .* training clips leaves none to validate on"),
+        ("label_fraction=0.99", "xsub: label_fraction 0.99 leaves none of .* labels out"),
+    ],
+)
+def test_parts_with_too_few_clips_are_refused_before_anything_is_written(
+    search_plan: MakeSearch, passing_time: SweepTrainings, setting: str, message: str
+) -> None:
+    search = search_plan(settings=[*SHORT, setting])
+    with pytest.raises(UserError, match=message):
+        run_search(search, 1)
+    assert not passing_time.trained
     assert not search.folder.exists()
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from search_probes import RATES, MakeSearch
+from search_probes import HELD_OUT, RATES, MakeSearch
 
 from last.experiments.search.plan import refuse_unsuitable_clips
 from last.settings.splits import FoldChoice
@@ -183,7 +183,7 @@ def test_a_search_may_change_how_a_student_learns_from_the_peers_that_it_searche
 def test_a_search_warns_of_training_clips_of_one_class(
     search_plan: MakeSearch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    refuse_unsuitable_clips(search_plan(settings=["validation=split", "data.select.actions=[1]"]))
+    refuse_unsuitable_clips(search_plan(settings=[*HELD_OUT, "data.select.actions=[1]"]))
     assert "All 4 training clips of xsub are of one class (rise)" in caplog.text
 
 

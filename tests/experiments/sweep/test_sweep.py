@@ -261,3 +261,13 @@ def test_a_sweep_with_teachers_goes_on_while_they_are_the_same(
     assert [each.status for each in run_sweep(plan(first), 1)] == ["done", "done"]
     with pytest.raises(UserError, match=r"taught on xsub, seed 0: distillation\.teachers was .* and is .* now"):
         run_sweep(plan(second), 1)
+
+
+def test_a_sweep_whose_runs_would_all_lack_clips_is_refused(
+    sweep_plan: MakeSweep, sweep_trainings: SweepTrainings
+) -> None:
+    plan = sweep_plan(settings=[*TINY, "epochs=1", "label_fraction=0.99"])
+    with pytest.raises(UserError, match=r"xsub: label_fraction 0\.99 leaves none of .* labels out"):
+        run_sweep(plan, 1)
+    assert not sweep_trainings.trained
+    assert not plan.folder.exists()
