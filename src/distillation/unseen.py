@@ -22,7 +22,7 @@ from ..data.loading.run_data import TrainingData, training_clips
 from ..data.store.fingerprints import data_fingerprints
 from ..data.store.protocols import Split, labelled, split
 from ..data.store.reader import Store
-from ..data.store.recordings import recordings_of
+from ..data.store.recordings import RECORDING, in_recordings_of
 from ..runs.shipped_weights import is_shipped
 from ..settings.data import DataConfig
 from ..settings.run import RunConfig
@@ -76,14 +76,15 @@ def unseen_clips(config: RunConfig, teachers: Sequence[Teacher], data: TrainingD
         UserError: the training clips of a teacher cannot be known, a teacher was trained on clips that test the
             student, or every teacher was trained on some clip of the student's.
     """
-    store, recordings = data.source.store, recordings_of(data.source.store.clips)
+    store = data.source.store
     parts = split(store.clips, config.data)
     trained = []
     for teacher in teachers:
         learned = _training_clips(teacher, store, config.data.min_confidence)
-        _refuse_tested(teacher, learned, parts, config.data, store)
-        _warn(teacher, learned, config, parts, data)
-        trained.append(np.isin(recordings, recordings[learned]))  # neighbouring clips of a recording are alike
+        known = in_recordings_of(store.clips, learned)  # neighbouring clips of a recording are alike
+        _refuse_tested(teacher, known, parts, config.data, store)
+        _warn(teacher, learned, known, config, parts, data)
+        trained.append(known)
     seen = np.stack(trained, axis=1)  # (S, W)
     used = data.sampler.indices
     _refuse_known(used.numpy()[seen[used.numpy()].all(axis=1)], teachers, config.data, parts, data)
@@ -116,29 +117,43 @@ def _training_clips(teacher: Teacher, store: Store, min_confidence: float) -> ND
     )
 
 
-def _refuse_tested(teacher: Teacher, learned: NDArray[np.int64], parts: Split, about: DataConfig, store: Store) -> None:
-    """Refuse a teacher that was trained on clips that test the student.
+def _refuse_tested(teacher: Teacher, known: NDArray[np.bool_], parts: Split, about: DataConfig, store: Store) -> None:
+    """Refuse a teacher that was trained on clips that test the student, or on others of their recordings.
 
     Raises:
         UserError: it was.
     """
-    both = np.intersect1d(learned, parts.test)
-    if not len(both):
+    number = int(known[parts.test].sum())
+    if not number:
         return
     raise UserError(
-        f"The teacher {teacher.path} was trained on {len(both):,} of the {counted(len(parts.test), 'clip')} that test "
-        f"the student ({about.name} {about.split}), so the student's accuracy would be too high. "
+        f"The teacher {teacher.path} was trained on {number:,} of the {counted(len(parts.test), 'clip')} that test "
+        f"the student ({about.name} {about.split}){_or_neighbours(store)}, "
+        "so the student's accuracy would be too high. "
         f"{teachers_on_folds(teacher, about, Wanted(parts.train, parts, store))}"
     )
 
 
-def _warn(teacher: Teacher, learned: NDArray[np.int64], config: RunConfig, parts: Split, data: TrainingData) -> None:
-    """Log a warning of a teacher that knows labels that the student may not use."""
-    _, held_out = training_clips(config, data.source.store, parts, warns=False)
-    if number := len(np.intersect1d(learned, held_out)):
+def _or_neighbours(store: Store) -> str:
+    """Return what else than a clip itself a teacher may have been trained on, if the store has long recordings."""
+    return ", or on other clips of their recordings" if RECORDING in (store.clips.dtype.names or ()) else ""
+
+
+def _warn(
+    teacher: Teacher,
+    learned: NDArray[np.int64],
+    known: NDArray[np.bool_],
+    config: RunConfig,
+    parts: Split,
+    data: TrainingData,
+) -> None:
+    """Log warnings of a teacher that knows more than the student may, from its training clips and their recordings."""
+    store = data.source.store
+    _, held_out = training_clips(config, store, parts, warns=False)
+    if number := int(known[held_out].sum()):
         _log.warning(
-            "The teacher %s was trained on %s of %d that this run holds out: its validation accuracy is too high.",
-            *(teacher.path, counted(number, "clip"), len(held_out)),
+            "The teacher %s was trained on %s of %d that this run holds out%s: its validation accuracy is too high.",
+            *(teacher.path, counted(number, "clip"), len(held_out), _or_neighbours(store)),
         )
     more = np.setdiff1d(np.intersect1d(learned, parts.train), np.union1d(data.labelled, held_out))
     if config.label_fraction < 1 and len(more):

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ..data.store.fold_choice import fold_protocols
 from ..data.store.protocols import Split, known_values, split
 from ..data.store.reader import Store
-from ..data.store.recordings import recordings_of
+from ..data.store.recordings import in_recordings_of
 from ..runs.folder import RunFolder
 from ..settings.data import DataConfig, ProtocolConfig, SelectConfig
 from ..settings.splits import FoldChoice
@@ -29,7 +29,7 @@ class Wanted:
 
     Attributes:
         known: the clips that at least one of them must not be trained on.
-        parts: the student's training and test clips, the latter of which none of them may be trained on.
+        parts: the student's training and test clips; none of them may be trained on the latter, or their recordings.
         store: the student's.
     """
 
@@ -39,11 +39,9 @@ class Wanted:
 
     def trains(self, data: Sequence[DataConfig]) -> bool:
         """Return whether teachers that are trained with these data, one for each, are such."""
-        recordings = recordings_of(self.store.clips)
-        trained = [split(self.store.clips, each).train for each in data]
-        seen = [np.isin(recordings[self.known], recordings[learned]) for learned in trained]
-        tested = any(len(np.intersect1d(learned, self.parts.test)) for learned in trained)
-        return not tested and not np.all(seen, axis=0).any()
+        clips = self.store.clips
+        seen = np.stack([in_recordings_of(clips, split(clips, each).train) for each in data])  # (teachers, clips)
+        return not seen[:, self.parts.test].any() and not seen[:, self.known].all(axis=0).any()
 
     def selections(self, select: SelectConfig) -> Iterator[SelectConfig]:
         """Yield the selections among which one may hold the student's training clips and none of its test clips.

@@ -15,16 +15,26 @@ import torch
 from conftest import tiny_run
 from distillation_probes import another_network, changed_copy, taught_by
 
+from last.data import open_store
 from last.data.loading.run_data import TrainingData, training_data
+from last.data.store.clip import Clip
 from last.data.store.find_store import find_store
+from last.data.store.fingerprints import data_fingerprints
+from last.data.store.format import StoreMetadata, pack
+from last.data.store.listed_parts import list_rule
 from last.data.store.protocols import split
-from last.data.store.reader import write_store
+from last.data.store.reader import Store, write_store
+from last.data.store.recordings import Recording, Recordings
+from last.data.store.writer import StoreWriter
 from last.distillation.losses import attention_transfer_loss, ensemble_log_probabilities, hint_loss
 from last.distillation.recipe import DistillationRecipe
 from last.distillation.task import Distillation, distillation
-from last.distillation.teachers import load_teachers
+from last.distillation.teachers import Teacher, load_teachers
+from last.distillation.unseen import unseen_clips
+from last.distillation.unseen_advice import Wanted
 from last.experiments import run as experiment
 from last.experiments.folds import train_folds, with_split
+from last.models.classifier import SkeletonClassifier
 from last.runs.checkpoint import read_checkpoint, save_checkpoint
 from last.runtime.distributed import ALONE
 from last.runtime.run_context import RunContext
@@ -152,6 +162,70 @@ def test_a_teacher_trained_on_test_clips_is_refused(tiny_config: MakeConfig) -> 
     with pytest.raises(UserError, match="of the 12 clips that test the student") as refused:
         student(tiny_config(taught_by(knowing), UNSEEN))
     assert "--split_by file --folds 2 --set data.select.subjects=[1]" in str(refused.value)
+
+
+def windows(tmp_path: Path, config: RunConfig) -> Store:
+    """Return a store of eight clips, each two of which are windows of one recording."""
+    joints, valid = np.ones((1, 10, 25, 3), np.float32), np.ones((1, 10), np.bool_)
+    clips = [Clip(f"c{number}", joints, valid, number % 3) for number in range(8)]
+    found = tuple(Recording(f"r{number}", 20, 0.0) for number in range(4))
+    parts = np.array([[number // 2, 10 * (number % 2), 10 * (number % 2) + 10] for number in range(8)])
+    recordings = Recordings(found, background=0, are_windows=True, parts=parts)
+    metadata = StoreMetadata("tiny", config.data.skeleton, config.data.classes, recordings=recordings)
+    with StoreWriter(tmp_path / "windows", metadata) as writer:
+        writer.append(pack(clips, config.data.skeleton))
+    return open_store(tmp_path / "windows")
+
+
+def listed(config: RunConfig, store: Store, letters: str) -> RunConfig:
+    """Return a run on a split that lists clips: T trains, E tests."""
+    rule = list_rule(store.clips["name"], *(np.array([each == part for each in letters]) for part in "TE"))
+    return replace(config, data=replace(config.data, split="listed", protocols={"listed": rule}))
+
+
+def teacher_of(config: RunConfig, store: Store) -> Teacher:
+    """Return what is known of a teacher with this configuration, without a network."""
+    fingerprints = data_fingerprints(store, split(store.clips, config.data), config.data.skeleton)
+    return Teacher("teacher.pth", "", config, SkeletonClassifier.__new__(SkeletonClassifier), 0.0, fingerprints)
+
+
+@pytest.mark.parametrize(
+    ("own", "taught_with", "message"),
+    [
+        ("TTTTEE-E", "TTEE--T-", "was trained on 1 of the 3 clips that test the student .* of their recordings"),
+        ("TTTTEE-E", "T-EE----", "of 4 training clips, 2 .* have no teacher that was not trained on them"),
+    ],
+)
+def test_a_teacher_that_was_trained_on_other_windows_of_a_test_recording_is_refused(
+    tiny_config: MakeConfig, tmp_path: Path, own: str, taught_with: str, message: str
+) -> None:
+    store = windows(tmp_path, tiny_config())
+    config = listed(tiny_config(), store, own)
+    with pytest.raises(UserError, match=message):
+        unseen_clips(
+            config, [teacher_of(listed(tiny_config(), store, taught_with), store)], training_data(config, store)
+        )
+
+
+def test_a_teacher_that_knows_other_windows_of_a_held_out_recording_is_warned_of(
+    tiny_config: MakeConfig, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = windows(tmp_path, tiny_config())
+    config = listed(tiny_config("validation=split", "validation_fraction=0.3"), store, "TTTTTTEE")
+    data = training_data(config, store)
+    first = min(set(range(6)) - set(data.sampler.indices.tolist()))
+    letters = "".join("E" if number > 5 else "T" if number == first else "-" for number in range(8))
+    unseen_clips(config, [teacher_of(listed(tiny_config(), store, letters), store)], data)
+    assert "trained on 2 clips of 2 that this run holds out, or on other clips of their recordings" in caplog.text
+
+
+def test_no_teachers_are_suggested_that_are_trained_on_windows_of_a_test_recording(
+    tiny_config: MakeConfig, tmp_path: Path
+) -> None:
+    store = windows(tmp_path, tiny_config())
+    wanted = Wanted(np.array([0, 1]), split(store.clips, listed(tiny_config(), store, "TTTTEE-E").data), store)
+    assert not wanted.trains([listed(tiny_config(), store, "EETT--T-").data])
+    assert wanted.trains([listed(tiny_config(), store, "EETT----").data])
 
 
 def test_the_teachers_of_the_suggested_command_can_teach(

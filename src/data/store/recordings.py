@@ -89,6 +89,17 @@ def recordings_of(clips: NDArray[np.void]) -> NDArray[np.int64]:
     return np.arange(len(clips))
 
 
+def in_recordings_of(clips: NDArray[np.void], some: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Return which clips are of the same recording as one of `some`, themselves included, (N,).
+
+    Args:
+        clips: the index of a store.
+        some: the indices of the clips that are looked for.
+    """
+    recordings = recordings_of(clips)
+    return np.isin(recordings, recordings[some])
+
+
 def as_type(clips: NDArray[np.void], wanted: np.dtype[np.void]) -> NDArray[np.void]:
     """Return an index with the columns of another type: zero those that it lacks, and without others of its own."""
     index = np.zeros(len(clips), wanted)
