@@ -30,6 +30,7 @@ from .methods import LOGITS, MAPS, Context, MethodModule, compared, find_method
 from .teacher_outputs import OutputSource, TeacherOutputs, refuse_non_finite
 from .teachers import LiveTeachers, Teacher, forward_details, refuse_other_stages
 from .unseen import UnseenClips, unseen_clips
+from .untrained_classes import warn_of_untrained_classes
 
 
 class Distillation(Classification):
@@ -227,6 +228,7 @@ def distillation(
     """
     method = config.distillation.method
     unseen = unseen_clips(config, teachers, data) if config.distillation.unseen_only else None
+    warn_of_untrained_classes(teachers, data, unseen)
     refuse_mixing(config.distillation, config.data.augment)
     refuse_unlabelled(config.distillation)
     live = LiveTeachers(teachers, method, run_context.device)

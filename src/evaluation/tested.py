@@ -17,7 +17,7 @@ from ..data.loading.drop import JointDropper
 from ..data.loading.loader import Batch
 from ..data.loading.pipeline import InputPipeline
 from ..data.loading.placement import ClipReader, Placement, place_clips
-from ..data.loading.run_data import TestPart, part_for_testing, training_clips
+from ..data.loading.run_data import TestPart, part_for_testing, training_clips, training_part
 from ..data.loading.views import PLAIN, View
 from ..data.store.copies import find_copies
 from ..data.store.find_store import find_store
@@ -158,15 +158,8 @@ class TestedModel:
 
     def _training_part(self) -> NDArray[np.int64]:
         """Return the training part of the run's own protocol; empty if the store is another than the run's."""
-        own = self.checkpoint.config.data
         recorded = self.checkpoint.data.get("store", self.store.fingerprint)
-        known = self.store.name in (own.name, own.subset_of)
-        if not known or not is_same_store(recorded, self.store, own.min_confidence):
-            return self.indices[:0]
-        try:
-            return split(self.store.clips, own, own.split, ("train",)).train
-        except UserError:  # the run's protocol does not divide these clips
-            return self.indices[:0]
+        return training_part(self.checkpoint.config.data, recorded, self.store)
 
     def predict(
         self, indices: NDArray[np.int64] | None = None, condition: Condition = PLAINLY, shown: Progress = SILENT

@@ -23,7 +23,7 @@ from . import counter_rng
 from .annealing import Annealing
 from .bucketing import of_few_shapes
 from .class_balance import ClassDraws, class_draws
-from .confidences import clips_without_joints
+from .confidences import clips_without_joints, is_same_store
 from .drop import JointDropper
 from .loader import Batch, ClipDataset, build_loader
 from .missing import MissingJoints
@@ -224,6 +224,23 @@ def training_clips(
         raise UserError(f"There are {message}, so none is left. Lower it: --set data.min_confidence=...")
     _logger.warning("%s left out: %s.", message, first_few(names, _NAMES_SHOWN))
     return left, held_out
+
+
+def training_part(own: DataConfig, recorded: str, store: Store) -> NDArray[np.int64]:
+    """Return the training part of a run's protocol, held-out clips included, ascending; empty if it is not known.
+
+    Args:
+        own: the data of the run.
+        recorded: the fingerprint of the store that it was trained on.
+        store: the clips; if it is another store, nothing is known.
+    """
+    none = np.empty(0, np.int64)
+    if store.name not in (own.name, own.subset_of) or not is_same_store(recorded, store, own.min_confidence):
+        return none
+    try:
+        return split(store.clips, own, own.split, ("train",)).train
+    except UserError:  # the run's protocol does not divide these clips
+        return none
 
 
 def sample_for_statistics(
