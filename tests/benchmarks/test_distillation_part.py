@@ -60,6 +60,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     return clips
 
 
+@pytest.mark.long
 def test_one_of_three_steps_runs_the_teacher_one_reads_the_cache_and_building_runs_it_on_every_clip(
     calls: Counter[str],
 ) -> None:

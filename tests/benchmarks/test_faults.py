@@ -107,6 +107,7 @@ def test_a_campaign_that_ignores_signals_starts_trainings_that_do_not() -> None:
     assert [int(line) for line in ended.stdout.split()] == [-number for number in numbers]
 
 
+@pytest.mark.long
 def test_two_runs_alike_have_no_differences_and_one_changed_weight_is_named(tmp_path: Path, data: Path) -> None:
     first, second = trained(data, tmp_path / "first"), trained(data, tmp_path / "second")
     assert faults_runs.differences(first, second) == []

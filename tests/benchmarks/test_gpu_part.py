@@ -34,6 +34,7 @@ def run_part(cli: Cli, part: str, folder: Path, *options: object, code: int = 0)
     return found
 
 
+@pytest.mark.long
 def test_correctness_holds_on_a_cpu_in_tiny_sizes(cli: Cli, tmp_path: Path) -> None:
     found = run_part(cli, "correctness", tmp_path)
     assert list(found) == [check.name for check in gpu.checks_of("correctness")]
@@ -41,6 +42,7 @@ def test_correctness_holds_on_a_cpu_in_tiny_sizes(cli: Cli, tmp_path: Path) -> N
     assert states == {"holds", "skipped"}, found
 
 
+@pytest.mark.long
 def test_speed_is_measured_on_a_cpu_in_tiny_sizes(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     names = ("step of nano_e", "seventy epochs of nano_e", "step in float32, and TF32", "overhead of guards")
     monkeypatch.setattr(gpu_speed, "CHECKS", [each for each in gpu_speed.CHECKS if each.name in names])

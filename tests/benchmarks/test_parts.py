@@ -61,6 +61,7 @@ def two_paths(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inference, "_paths", lambda *_: {"plain": lambda: logits, "folded": lambda: logits + 1})
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("two_paths")
 @pytest.mark.parametrize("part", [part for part in PARTS if part != "gpu"])  # which has parts of its own
 def test_a_part_reports_its_results_machine_and_options(part: str, found: Callable[..., Any]) -> None:
@@ -89,6 +90,7 @@ def test_training_is_measured_in_float32_and_bfloat16_against_plain_float32(foun
     assert rows[0]["ratio"] == 1.0
 
 
+@pytest.mark.long
 def test_the_memory_of_a_step_is_measured_in_a_process_of_its_own(found: Callable[..., Any]) -> None:
     (row,) = found("training", "--memory")["tables"]["memory"]
     assert row["model"] == "nano_e"

@@ -19,6 +19,7 @@ def options(data_yaml: Path, tmp_path: Path) -> tuple[object, ...]:
     return ("sweep", "--model", "nano_e", "--dataset", data_yaml, "--epochs", 1, *roots, "--set", *TINY)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("coarse_pictures")
 def test_a_sweep_trains_side_by_side_and_shows_the_differences(
     cli: Cli, options: tuple[object, ...], tmp_path: Path

@@ -55,6 +55,7 @@ def test_both_files_lie_there_whole_with_a_description(folder: Path, exported: l
     assert all(each.size == sum(path.stat().st_size for path in each.files) for each in exported)
 
 
+@pytest.mark.long
 def test_a_name_with_a_dot_is_that_of_every_file_and_no_other_file_is_replaced(
     tmp_path: Path, checkpoint: Path
 ) -> None:

@@ -262,6 +262,7 @@ def test_the_background_of_the_training_is_none_of_the_actions() -> None:
     assert [event for _ in range(60) for event in rest.push(body())] == [] and rest.bodies[0].top[0][0] == "still"
 
 
+@pytest.mark.long
 def test_memory_is_the_same_after_many_frames() -> None:
     recognizer = stream(most_bodies=4, every=1000)
     sizes = []

@@ -145,6 +145,7 @@ def test_model_compiles_into_one_graph(name: str, sizes: dict[str, Any]) -> None
         torch.testing.assert_close(compiled(streams, valid), model(streams, valid))
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("fresh_compiler")
 @pytest.mark.parametrize(("name", "sizes"), TRACED)
 def test_exported_model_takes_any_number_of_clips(name: str, sizes: dict[str, Any]) -> None:

@@ -87,6 +87,7 @@ def kill_after(monkeypatch: pytest.MonkeyPatch, changes: int) -> None:
     monkeypatch.setattr(Path, "unlink", counted(Path.unlink))
 
 
+@pytest.mark.long
 def test_a_run_killed_between_any_two_files_ends_with_all_of_them(
     data_yaml: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -393,6 +393,7 @@ def _until(there: Callable[[], bool], what: str) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.long
 def test_a_process_reports_clearly_that_another_one_has_ended(ground: Path, tmp_path: Path) -> None:
     task = {"name": "long", "command": ["--quiet"], "fault": "death", "joins": True}
     assert run_tasks(tmp_path, 2, [_with_config(ground, task)]) != ""  # of the process that is killed

@@ -151,6 +151,7 @@ def test_pings_of_a_client_that_reads_nothing_fill_no_memory_and_end_its_stream(
     assert largest[0] < 1 << 20
 
 
+@pytest.mark.long
 def test_answers_that_nobody_reads_end_the_connection(start: Starts) -> None:
     found = start(timeout=2.0)  # which is also that of the good client's answers to pings
     request = b"GET /v1/model HTTP/1.1\r\nHost: localhost\r\n\r\n"

@@ -246,6 +246,7 @@ def test_a_sweep_without_data_is_refused_before_anything_is_written(sweep_plan: 
     assert not plan.folder.exists()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("names_the_file", [False, True])
 def test_a_sweep_with_teachers_goes_on_while_they_are_the_same(
     sweep_plan: MakeSweep, tiny_config: Callable[..., RunConfig], monkeypatch: pytest.MonkeyPatch, names_the_file: bool
