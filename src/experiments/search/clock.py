@@ -125,5 +125,6 @@ def _recorded(folder: Path) -> Mapping[str, object]:
 def _number(recorded: Mapping[str, object], key: str) -> float:
     """Return a number above 0 that is recorded; 0 in place of anything else."""
     value = recorded.get(key)
-    usable = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < _MOST
-    return float(value) if usable and isinstance(value, int | float) else 0.0
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return 0.0
+    return float(value) if 0 < value < _MOST else 0.0
